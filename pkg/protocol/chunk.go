@@ -1,0 +1,37 @@
+package protocol
+
+// Chunk is one chat.completion.chunk as a provider said it, in spans of JSON:
+// every []byte below is raw JSON text (a string with its quotes), nil where the
+// member was absent. Nothing is decoded that need not be, and the spans may point
+// into the buffer the chunk was parsed from: they are valid as long as it is.
+type Chunk struct {
+	Choices []Choice
+	Usage   []byte // object; nil if absent or null
+	// Extra holds the unknown members of the chunk as JSON text without braces:
+	// `"provider":"x","timings":{}`. Known and dropped: id, object, created, model.
+	Extra []byte
+}
+
+// Choice is one element of a chunk's choices, with its delta flattened in.
+type Choice struct {
+	Index             int
+	Content           []byte // JSON string or null
+	Refusal           []byte // JSON string or null
+	ToolCalls         []ToolCall
+	FunctionName      []byte // deprecated function_call
+	FunctionArguments []byte
+	DeltaExtra        []byte // unknown members of the delta, as Chunk.Extra
+	Logprobs          []byte // object; nil if absent or null
+	FinishReason      string // as the provider said it; "" if none
+	Extra             []byte // unknown members of the choice, as Chunk.Extra
+}
+
+// ToolCall is one element of a delta's tool_calls.
+type ToolCall struct {
+	Index     int    // as sent, -1 if absent
+	ID        []byte // JSON string
+	Custom    bool   // type "custom": Name and Arguments are custom.name and custom.input
+	Name      []byte // JSON string
+	Arguments []byte // JSON string
+	Extra     []byte // unknown members of the call, as Chunk.Extra
+}

@@ -1,0 +1,14 @@
+package protocol
+
+// Request is a chat completion request that passed validation.
+type Request struct {
+	Model        string
+	Stream       bool
+	IncludeUsage bool              // stream_options.include_usage
+	ServiceTier  string            // "" if absent
+	N            int               // 1 if absent
+	MaxTokens    int               // max_completion_tokens, else max_tokens; 0 if absent
+	Store        bool              //
+	Metadata     map[string]string // nil if absent
+	Body         []byte            // the JSON object as it came; never modified
+}
