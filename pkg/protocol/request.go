@@ -12,3 +12,7 @@ type Request struct {
 	Metadata     map[string]string // nil if absent
 	Body         []byte            // the JSON object as it came; never modified
 }
+
+// ParseRequest validates a chat completion request. body is retained and must not
+// change afterwards. The error is always an *Error for the caller's eyes.
+func ParseRequest(body []byte) (*Request, error) { return DecodeRequest(body) }
