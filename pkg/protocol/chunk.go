@@ -7,8 +7,11 @@ package protocol
 type Chunk struct {
 	Choices []Choice
 	Usage   []byte // object; nil if absent or null
+	// ServiceTier is the tier that the provider says it used: a JSON string, nil if absent or null.
+	ServiceTier []byte
 	// Extra holds the unknown members of the chunk as JSON text without braces:
 	// `"provider":"x","timings":{}`. Known and dropped: id, object, created, model.
+	// A member named error is never among them.
 	Extra []byte
 }
 
@@ -34,4 +37,6 @@ type ToolCall struct {
 	Name      []byte // JSON string
 	Arguments []byte // JSON string
 	Extra     []byte // unknown members of the call, as Chunk.Extra
+	// FunctionExtra holds the unknown members of function (or custom), as Chunk.Extra.
+	FunctionExtra []byte
 }
