@@ -1,0 +1,88 @@
+package frontend
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is what a frontend is told. Zero fields take the defaults named here.
+// SetConfig changes all of them but ReadTimeout, IdleTimeout, MaxHeader and Poll
+// while requests run; a request keeps the values it began with.
+type Config struct {
+	// MaxBody is the largest request body in bytes, as it arrives and inflated. 32 MiB.
+	MaxBody int64
+	// RequestTimeout bounds a request from its arrival to its last byte. 10 min.
+	RequestTimeout time.Duration
+	// HoldBack is how long a stream waits for its first chunk before the headers are
+	// sent without it. 5 s.
+	HoldBack time.Duration
+	// KeepAlive is the silence after which a comment is sent into a stream. At least
+	// 10 s in production (clients count comments), 15 s by default.
+	KeepAlive time.Duration
+	// WriteStall cuts a client that takes nothing for so long. 30 s.
+	WriteStall time.Duration
+	// Grace is how long Shutdown waits for answers to be told that it is over, after
+	// its context ended. 2 s.
+	Grace time.Duration
+	// AllowAnonymous serves requests without a key, as tenant "anonymous". A key that
+	// is sent is checked all the same as soon as any key exists.
+	AllowAnonymous bool
+	// DefaultPool queues requests while the catalogue is empty, that is before any
+	// worker ever came. "default".
+	DefaultPool string
+
+	// ReadTimeout bounds the wait for a request. A sender that keeps up 1 KiB/s gets
+	// more time. 30 s.
+	ReadTimeout time.Duration
+	// IdleTimeout closes a connection without requests. 2 min.
+	IdleTimeout time.Duration
+	// MaxHeader is the largest request header in bytes. 64 KiB.
+	MaxHeader int
+	// Poll is the pause between two looks for clients that left. 250 ms.
+	Poll time.Duration
+}
+
+// withDefaults fills the zero fields.
+func (c Config) withDefaults() Config {
+	orDefault(&c.MaxBody, 32<<20)
+	orDefault(&c.RequestTimeout, 10*time.Minute)
+	orDefault(&c.HoldBack, 5*time.Second)
+	orDefault(&c.KeepAlive, 15*time.Second)
+	orDefault(&c.WriteStall, 30*time.Second)
+	orDefault(&c.Grace, 2*time.Second)
+	orDefault(&c.DefaultPool, "default")
+	orDefault(&c.ReadTimeout, 30*time.Second)
+	orDefault(&c.IdleTimeout, 2*time.Minute)
+	orDefault(&c.MaxHeader, 64<<10)
+	orDefault(&c.Poll, 250*time.Millisecond)
+	return c
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// check reports every fault at once.
+func (c Config) check() error {
+	var faults []error
+	positive := func(name string, value int64) {
+		if value <= 0 {
+			faults = append(faults, fmt.Errorf("%s is %d: it must be positive", name, value))
+		}
+	}
+	positive("MaxBody", c.MaxBody)
+	positive("RequestTimeout", int64(c.RequestTimeout))
+	positive("HoldBack", int64(c.HoldBack))
+	positive("KeepAlive", int64(c.KeepAlive))
+	positive("WriteStall", int64(c.WriteStall))
+	positive("Grace", int64(c.Grace))
+	positive("ReadTimeout", int64(c.ReadTimeout))
+	positive("IdleTimeout", int64(c.IdleTimeout))
+	positive("MaxHeader", int64(c.MaxHeader))
+	positive("Poll", int64(c.Poll))
+	return errors.Join(faults...)
+}

@@ -1,0 +1,23 @@
+// Package frontend turns HTTP requests into jobs and the events of jobs into
+// HTTP answers. It knows no model provider and keeps no state of its own: any
+// number of frontends serve the same queue. It is the only package that imports
+// fiber.
+//
+// Rules it keeps:
+//
+//   - A request is checked in OpenAI's order: key, JSON, model present, messages,
+//     ranges, model known, limits. Every refusal, also one of the HTTP server
+//     below, has OpenAI's envelope.
+//   - The status waits for the outcome: in JSON mode until the job is done, in a
+//     stream until its first chunk or Config.HoldBack, so that early failures keep
+//     their status.
+//   - A stream is one reader that the connection's own goroutine reads. Nothing is
+//     decoded per chunk, nothing is started per request.
+//   - Exactly one closing frame reaches each client: [DONE] after a complete answer,
+//     or one error event and [DONE]. A stream that broke inside is cut without the
+//     end of the HTTP body, so that it never looks complete.
+//   - A client that left is noticed within Config.Poll and its job cancelled. A client
+//     that stops reading is cut after Config.WriteStall and hurts nobody else.
+//   - What outlives a handler is copied: fiber reuses its buffers.
+//   - No prompt, answer or key is in a log line.
+package frontend
