@@ -1,0 +1,199 @@
+package upstream
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/osiris/osiris/internal/provider"
+)
+
+// Call is an answer that is being received. It is used by one goroutine.
+type Call struct {
+	Status int
+	Header http.Header
+
+	client  *Client
+	parent  context.Context // the caller's; the request has a child of it
+	watch   watch
+	body    io.ReadCloser
+	inflate io.Reader // over body if it is compressed
+	unknown string    // a content encoding that cannot be read
+	secrets []string
+	left    int64 // bytes the answer may still have
+
+	payload bool // something counted as an answer
+	paused  bool // the phase's clock stands still
+	atEnd   bool // the body has ended
+	closed  bool
+}
+
+// Read reads the answer's body, inflated. Its error is io.EOF, context.Cause of
+// the caller's context, or a *provider.Error. It restarts the idle clock that
+// Payload stopped.
+func (c *Call) Read(p []byte) (int, error) {
+	if c.paused {
+		c.paused = false
+		c.watch.resume()
+	}
+	if c.left <= 0 {
+		return 0, c.rubbish(errTooLarge)
+	}
+	if int64(len(p)) > c.left {
+		p = p[:c.left]
+	}
+	n, err := c.reader().Read(p)
+	c.left -= int64(n)
+	if err == nil {
+		return n, nil
+	}
+	if err == io.EOF {
+		c.atEnd = true
+		return n, io.EOF
+	}
+	return n, c.fail(err, c.broken)
+}
+
+func (c *Call) reader() io.Reader {
+	if c.inflate != nil {
+		return c.inflate
+	}
+	return c.body
+}
+
+// Payload tells that part of an answer came: the phase ends, and the idle clock
+// stands still until the next Read.
+func (c *Call) Payload() {
+	c.payload = true
+	if !c.paused {
+		c.paused = true
+		c.watch.pause()
+	}
+}
+
+// Answered reports whether Payload was called.
+func (c *Call) Answered() bool { return c.payload }
+
+// ReadAll reads the body to its end into dst. It counts as payload once complete.
+func (c *Call) ReadAll(dst []byte) ([]byte, error) {
+	buf := bytes.NewBuffer(dst)
+	_, err := buf.ReadFrom(c)
+	if err == nil {
+		c.Payload()
+	}
+	return buf.Bytes(), err
+}
+
+// EventStream reports whether the answer calls itself server-sent events.
+func (c *Call) EventStream() bool {
+	media, _, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	return media == "text/event-stream"
+}
+
+// Fail turns an error met while reading the answer into one that Complete may
+// return: the caller's cancellation, a reached limit, a broken connection. An error
+// that is a *provider.Error already stays as it is, any other means that the
+// server's answer made no sense.
+func (c *Call) Fail(err error) error { return c.fail(err, c.rubbish) }
+
+// EndedEarly is the error for an answer that ended before it was complete.
+func (c *Call) EndedEarly() error {
+	return c.fail(io.ErrUnexpectedEOF, c.broken)
+}
+
+// Close ends the call. A short rest of the answer is read in the background so that
+// the connection can be used again; otherwise it is closed. Idempotent.
+func (c *Call) Close() {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	if c.atEnd || c.parent.Err() != nil || c.watch.reason() != nil || !c.payload {
+		c.hangUp()
+		return
+	}
+	c.watch.limit(drainTime)
+	c.client.drains.Go(func() {
+		_, _ = io.CopyN(io.Discard, c.body, maxDrain)
+		c.hangUp()
+	})
+}
+
+// Abort closes the connection at once: nothing more of the answer is wanted.
+func (c *Call) Abort() {
+	if !c.closed {
+		c.closed = true
+		c.hangUp()
+	}
+}
+
+// hangUp closes the body before the context is cancelled: the other way round would
+// throw away a connection that can be used again.
+func (c *Call) hangUp() {
+	if c.atEnd {
+		_ = c.body.Close()
+		c.watch.stop()
+		return
+	}
+	c.watch.stop()
+	_ = c.body.Close()
+}
+
+// setEncoding prepares for a server that compresses although it was asked not to.
+func (c *Call) setEncoding(resp *http.Response) {
+	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		c.inflate = &gzipReader{src: c.body}
+	default:
+		c.inflate = failingReader{fmt.Errorf("content encoding %q is not understood", enc)}
+	}
+}
+
+// gzipReader opens the gzip header at the first read, where blocking is expected.
+type gzipReader struct {
+	src io.Reader
+	zr  *gzip.Reader
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	if g.zr == nil {
+		zr, err := gzip.NewReader(g.src)
+		if err != nil {
+			if err == io.EOF {
+				return 0, io.EOF
+			}
+			return 0, fmt.Errorf("inflate: %w", err)
+		}
+		g.zr = zr
+	}
+	n, err := g.zr.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("inflate: %w", err)
+	}
+	return n, err
+}
+
+type failingReader struct{ err error }
+
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
+
+// fail finds out why a call broke: the caller, a limit, else what other makes of err.
+func (c *Call) fail(err error, other func(error) error) error {
+	if c.parent.Err() != nil {
+		return context.Cause(c.parent)
+	}
+	if reason := c.watch.reason(); reason != nil {
+		return timedOut(reason, c.payload)
+	}
+	if pe := (*provider.Error)(nil); errors.As(err, &pe) {
+		return pe
+	}
+	return other(err)
+}

@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/osiris/osiris/internal/provider"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+var errTooLarge = errors.New("the answer is larger than allowed")
+
+// unreachable is a call that got no response: refused, unresolved, reset.
+func (c *Call) unreachable(err error) error {
+	e := &provider.Error{
+		Public:   upstreamError("The model's server could not be reached."),
+		Retry:    true,
+		Fallback: true,
+		Cause:    c.hide(err),
+	}
+	if certificateFault(err) {
+		e.Operator = "the server's TLS certificate was not accepted: " + e.Cause.Error()
+	}
+	return e
+}
+
+// broken is an answer that stopped in the middle.
+func (c *Call) broken(err error) error {
+	return &provider.Error{
+		Public:   upstreamError("The model's server ended its answer early."),
+		Retry:    !c.payload,
+		Fallback: true,
+		Cause:    fmt.Errorf("read answer: %w", err),
+	}
+}
+
+// rubbish is an answer that makes no sense.
+func (c *Call) rubbish(err error) error {
+	return &provider.Error{
+		Public:   upstreamError("The model's server sent an answer that could not be read."),
+		Retry:    !c.payload && !errors.Is(err, errTooLarge),
+		Fallback: true,
+		Cause:    fmt.Errorf("read answer: %w", err),
+	}
+}
+
+func timedOut(t *TimeoutError, answered bool) error {
+	texts := map[Phase]string{
+		PhaseConnect:    "The model's server did not take the request within %s.",
+		PhaseFirstToken: "The model's server did not begin to answer within %s.",
+		PhaseIdle:       "The model's server fell silent for %s in the middle of its answer.",
+		PhaseTotal:      "The model's server did not finish its answer within %s.",
+	}
+	return &provider.Error{
+		Public:   timeoutError(fmt.Sprintf(texts[t.Phase], t.Limit)),
+		Retry:    !answered,
+		Fallback: true,
+		Cause:    t,
+	}
+}
+
+func certificateFault(err error) bool {
+	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(x509.UnknownAuthorityError)) ||
+		errors.As(err, new(x509.HostnameError)) || errors.As(err, new(x509.CertificateInvalidError))
+}
+
+func upstreamError(message string) *protocol.Error {
+	return &protocol.Error{Status: http.StatusBadGateway, Message: message, Type: "server_error"}
+}
+
+func timeoutError(message string) *protocol.Error {
+	return &protocol.Error{Status: http.StatusGatewayTimeout, Message: message, Type: "server_error", Code: "upstream_timeout"}
+}
+
+// secrets returns the values in h that must not come back in a message.
+func secrets(h http.Header) []string {
+	var found []string
+	for name, values := range h {
+		switch strings.ToLower(name) {
+		case "content-type", "accept", "accept-encoding", "user-agent", "anthropic-version", "x-client-request-id":
+			continue
+		}
+		for _, v := range values {
+			if _, token, ok := strings.Cut(v, " "); ok {
+				v = token
+			}
+			if len(v) >= 8 {
+				found = append(found, v)
+			}
+		}
+	}
+	return found
+}
+
+// redact takes the key out of what a server said.
+func (c *Call) redact(d *Details) {
+	for _, s := range c.secrets {
+		d.Message = strings.ReplaceAll(d.Message, s, "***")
+	}
+}
+
+// hide takes the URL's query, where keys may be, out of an error.
+func (c *Call) hide(err error) error { return err }
