@@ -35,8 +35,8 @@ type Model struct {
 	Targets []Target // in order of preference
 	Retries Retries
 
-	// MaxTokens is the limit a request gets that names none; 0 leaves it to the
-	// provider.
+	// MaxTokens is the max_completion_tokens a request gets that names no limit; 0
+	// leaves it to the provider.
 	MaxTokens int
 }
 
@@ -87,6 +87,7 @@ type ProviderSpec struct {
 	Concurrency  int
 	Limits       provider.Limits
 	Retries      Retries
+	Breaker      Breaker // zero fields take Config.Breaker's
 	StreamAlways bool
 
 	// Identity changes when Provider was built from other settings: a Reload keeps
@@ -113,6 +114,8 @@ func (c Config) withDefaults() Config {
 		p := &c.Providers[i]
 		p.Refresh = orElse(p.Refresh, 5*time.Minute)
 		p.Retries = p.Retries.withDefaults(Retries{})
+		p.Breaker.Failures = orElse(p.Breaker.Failures, c.Breaker.Failures)
+		p.Breaker.Cooldown = orElse(p.Breaker.Cooldown, c.Breaker.Cooldown)
 	}
 	return c
 }
