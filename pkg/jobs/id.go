@@ -1,0 +1,58 @@
+package jobs
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// ID names a job: a UUID version 7, so that ids sort by the time they were made.
+// The zero ID names none.
+type ID [16]byte
+
+// NewID returns a fresh id. It may be called by any goroutine.
+func NewID() ID { return ID(uuid.Must(uuid.NewV7())) }
+
+// String returns the id as 32 lower-case hexadecimal digits, the form it has in
+// subjects.
+func (id ID) String() string {
+	var b [32]byte
+	hex.Encode(b[:], id[:])
+	return string(b[:])
+}
+
+// AppendText appends the 32 digits of String to dst.
+func (id ID) AppendText(dst []byte) ([]byte, error) {
+	return hex.AppendEncode(dst, id[:]), nil
+}
+
+// IsZero reports whether id names no job.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// ParseID reads what String wrote. Upper-case digits are refused: one job has one
+// spelling, so a subject built from a parsed id is the subject it came from.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != 2*len(id) {
+		return ID{}, fmt.Errorf("parse job id: %d characters, want %d", len(s), 2*len(id))
+	}
+	for i := range id {
+		hi, lo := hexDigit(s[2*i]), hexDigit(s[2*i+1])
+		if hi > 15 || lo > 15 {
+			return ID{}, fmt.Errorf("parse job id: not lower-case hexadecimal")
+		}
+		id[i] = hi<<4 | lo
+	}
+	return id, nil
+}
+
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 0xff
+}

@@ -1,0 +1,220 @@
+package natstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Servers are the nodes of one installation. Node numbers begin at 0; a node
+// keeps its port and its data over Kill and Restart.
+type Servers struct {
+	dir  string
+	opts []*server.Options
+
+	mu    sync.Mutex
+	nodes []*server.Server // nil while killed
+}
+
+// Start starts nodes servers with their data below dir and returns when JetStream
+// answers: for a cluster, when every node follows an elected leader.
+func Start(dir string, nodes int) (*Servers, error) {
+	var err error
+	for range 3 { // a reserved port can be taken before its server listens
+		s := &Servers{dir: dir, nodes: make([]*server.Server, nodes)}
+		if s.opts, err = options(dir, nodes); err != nil {
+			return nil, err
+		}
+		if err = s.startAll(); err == nil {
+			return s, nil
+		}
+		s.Stop()
+	}
+	return nil, err
+}
+
+func (s *Servers) startAll() error {
+	for i := range s.nodes {
+		if err := s.start(i); err != nil {
+			return err
+		}
+	}
+	return s.await(30 * time.Second)
+}
+
+func options(dir string, nodes int) ([]*server.Options, error) {
+	ports, err := freePorts(2 * nodes)
+	if err != nil {
+		return nil, err
+	}
+	var routes []*url.URL
+	for i := range nodes {
+		routes = append(routes, &url.URL{Scheme: "nats-route", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[nodes+i]))})
+	}
+	opts := make([]*server.Options, nodes)
+	for i := range opts {
+		o := &server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[i],
+			NoSigs: true, NoLog: true,
+			JetStream: true, StoreDir: filepath.Join(dir, strconv.Itoa(i)),
+			JetStreamMaxStore: 1 << 44, JetStreamMaxMemory: 1 << 32, // streams reserve their limits
+		}
+		if nodes > 1 {
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[nodes+i]}
+			o.Routes = routes
+		}
+		opts[i] = o
+	}
+	return opts, nil
+}
+
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("reserve port: %w", err)
+		}
+		defer l.Close() // all at once at the end, so that no port is given twice
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+func (s *Servers) start(i int) error {
+	srv, err := server.NewServer(s.opts[i].Clone())
+	if err != nil {
+		return fmt.Errorf("start node %d: %w", i, err)
+	}
+	srv.Start()
+	s.mu.Lock()
+	s.nodes[i] = srv
+	s.mu.Unlock()
+	if !srv.ReadyForConnections(10 * time.Second) {
+		return fmt.Errorf("start node %d: not ready for connections", i)
+	}
+	return nil
+}
+
+// await returns when JetStream works on every running node.
+func (s *Servers) await(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	nc, err := nats.Connect(s.URLs(), nats.NoCallbacksAfterClientClose())
+	if err != nil {
+		return fmt.Errorf("await nats: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("await nats: %w", err)
+	}
+	for !s.current() || !answers(ctx, js) {
+		select {
+		case <-ctx.Done():
+			return errors.New("await nats: jetstream is not ready")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func answers(ctx context.Context, js jetstream.JetStream) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := js.AccountInfo(ctx)
+	return err == nil
+}
+
+func (s *Servers) current() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.nodes) == 1 {
+		return true
+	}
+	for _, n := range s.nodes {
+		if n != nil && !n.JetStreamIsCurrent() {
+			return false
+		}
+	}
+	return true
+}
+
+// Nodes returns how many nodes there are, running or not.
+func (s *Servers) Nodes() int { return len(s.opts) }
+
+// URL returns the client address of node i.
+func (s *Servers) URL(i int) string {
+	return "nats://127.0.0.1:" + strconv.Itoa(s.opts[i].Port)
+}
+
+// URLs returns the addresses of all nodes, separated by commas.
+func (s *Servers) URLs() string {
+	urls := make([]string, s.Nodes())
+	for i := range urls {
+		urls[i] = s.URL(i)
+	}
+	return strings.Join(urls, ",")
+}
+
+// Server returns the running server of node i, nil while it is killed.
+func (s *Servers) Server(i int) *server.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nodes[i]
+}
+
+// Kill stops node i: its clients lose their connections, its data stays.
+func (s *Servers) Kill(i int) {
+	s.mu.Lock()
+	srv := s.nodes[i]
+	s.nodes[i] = nil
+	s.mu.Unlock()
+	if srv != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}
+}
+
+// Restart starts node i again on its data and returns when JetStream works.
+func (s *Servers) Restart(t testing.TB, i int) {
+	t.Helper()
+	s.Kill(i)
+	if err := s.start(i); err != nil {
+		t.Fatalf("restart nats: %v", err)
+	}
+	if err := s.await(30 * time.Second); err != nil {
+		t.Fatalf("restart nats: %v", err)
+	}
+}
+
+// Leader returns the node that leads the stream, -1 if none does.
+func (s *Servers) Leader(stream string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, n := range s.nodes {
+		if n != nil && (len(s.nodes) == 1 || n.JetStreamIsStreamLeader("$G", stream)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Stop stops every node and waits for them.
+func (s *Servers) Stop() {
+	for i := range s.opts {
+		s.Kill(i)
+	}
+}

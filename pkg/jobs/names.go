@@ -1,0 +1,121 @@
+package jobs
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// names builds every name and subject that Osiris has in NATS. All of them begin
+// with the namespace, so several installations can share one account. A stream is
+// named with dashes, since a dot is not allowed there.
+type names struct{ ns string }
+
+func newNames(namespace string) (names, error) {
+	if err := checkToken("namespace", namespace); err != nil {
+		return names{}, err
+	}
+	return names{ns: namespace}, nil
+}
+
+// Streams.
+
+func (n names) jobsStream(c Class) string { return n.ns + "-jobs-" + c.String() }
+func (n names) usageStream() string       { return n.ns + "-usage" }
+func (n names) bodiesStream() string      { return n.ns + "-bodies" }
+
+// consumer returns the name of the durable that serves a pool, the same in each
+// class's stream. Autoscalers read it: it never changes.
+func (n names) consumer(pool string) string { return pool }
+
+// Buckets.
+
+func (n names) keysBucket() string    { return n.ns + "-keys" }
+func (n names) modelsBucket() string  { return n.ns + "-models" }
+func (n names) workersBucket() string { return n.ns + "-workers" }
+
+// bucketStream returns the stream below a bucket.
+func (n names) bucketStream(bucket string) string { return "KV_" + bucket }
+
+// Jobs: one subject each, `<ns>.jobs.<class>.<pool>.<tenant>.<job>`.
+
+func (n names) job(c Class, pool, tenant string, id ID) string {
+	return n.ns + ".jobs." + c.String() + "." + pool + "." + tenant + "." + id.String()
+}
+
+func (n names) poolFilter(c Class, pool string) string {
+	return n.ns + ".jobs." + c.String() + "." + pool + ".>"
+}
+
+func (n names) classFilter(c Class) string { return n.ns + ".jobs." + c.String() + ".>" }
+
+// Events and the acks of jobs, to one frontend.
+
+func (n names) events(frontend string, id ID) string {
+	return n.ns + ".events." + frontend + "." + id.String()
+}
+
+// eventsMany carries frames of several jobs in one message. It cannot be mistaken
+// for a job: an id is 32 hexadecimal digits.
+func (n names) eventsMany(frontend string) string { return n.ns + ".events." + frontend + ".many" }
+func (n names) eventsSub(frontend string) string  { return n.ns + ".events." + frontend + ".*" }
+
+func (n names) acks(frontend string, id ID) string {
+	return n.ns + ".acks." + frontend + "." + id.String()
+}
+func (n names) acksSub(frontend string) string { return n.ns + ".acks." + frontend + ".*" }
+
+// Control, liveness and hints: core messages, never stored.
+
+func (n names) control(worker string) string      { return n.ns + ".control." + worker }
+func (n names) cancel() string                    { return n.ns + ".cancel" }
+func (n names) aliveWorker(worker string) string  { return n.ns + ".alive.worker." + worker }
+func (n names) aliveWorkersSub() string           { return n.ns + ".alive.worker.*" }
+func (n names) aliveFrontend(front string) string { return n.ns + ".alive.frontend." + front }
+func (n names) aliveFrontendsSub() string         { return n.ns + ".alive.frontend.*" }
+func (n names) wanted(frontend string) string     { return n.ns + ".wanted." + frontend }
+func (n names) hint(pool string) string           { return n.ns + ".hint." + pool }
+
+// Usage records and the parts of large bodies.
+
+func (n names) usage(tenant string, id ID) string {
+	return n.ns + ".usage." + tenant + "." + id.String()
+}
+func (n names) usageFilter() string { return n.ns + ".usage.>" }
+
+func (n names) body(id ID, part int) string {
+	return n.ns + ".bodies." + id.String() + "." + strconv.Itoa(part)
+}
+func (n names) bodyParts(id ID) string { return n.ns + ".bodies." + id.String() + ".*" }
+func (n names) bodiesFilter() string   { return n.ns + ".bodies.>" }
+
+// maxToken bounds every part of a subject that people choose.
+const maxToken = 64
+
+// validToken reports whether s may stand as one part of a subject and in the name
+// of a stream, a consumer or a key: 1 to 64 of A-Z a-z 0-9 _ -.
+func validToken(s string) bool {
+	if len(s) == 0 || len(s) > maxToken {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ValidName reports whether s may name a namespace, a pool, a tenant, a frontend
+// or a worker: 1 to 64 of the characters A-Z a-z 0-9 _ and -.
+func ValidName(s string) bool { return validToken(s) }
+
+// checkToken returns an error that names what is wrong with s, or nil.
+func checkToken(what, s string) error {
+	if validToken(s) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: want 1 to %d of the characters A-Z a-z 0-9 _ -", what, s, maxToken)
+}
