@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/osiris/osiris/internal/provider"
@@ -23,10 +23,10 @@ type Call struct {
 	parent  context.Context // the caller's; the request has a child of it
 	watch   watch
 	body    io.ReadCloser
-	inflate io.Reader // over body if it is compressed
-	unknown string    // a content encoding that cannot be read
-	secrets []string
-	left    int64 // bytes the answer may still have
+	inflate io.Reader   // over body if it is compressed
+	header  http.Header // the request's, whose secrets must not come back
+	detach  func() bool // ends the wait for the caller's context
+	left    int64       // bytes the answer may still have
 
 	payload bool // something counted as an answer
 	paused  bool // the phase's clock stands still
@@ -71,23 +71,35 @@ func (c *Call) reader() io.Reader {
 // stands still until the next Read.
 func (c *Call) Payload() {
 	c.payload = true
-	if !c.paused {
-		c.paused = true
-		c.watch.pause()
-	}
+	c.heard()
 }
 
 // Answered reports whether Payload was called.
 func (c *Call) Answered() bool { return c.payload }
 
-// ReadAll reads the body to its end into dst. It counts as payload once complete.
+// ReadAll reads the body to its end and appends it to dst. Each piece restarts the
+// idle clock, but counts as no answer: the caller has nothing before the end.
 func (c *Call) ReadAll(dst []byte) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	_, err := buf.ReadFrom(c)
-	if err == nil {
-		c.Payload()
+	for {
+		dst = slices.Grow(dst, 512)
+		n, err := c.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+		c.heard()
 	}
-	return buf.Bytes(), err
+}
+
+// heard stops the phase's clock until the next Read.
+func (c *Call) heard() {
+	if !c.paused {
+		c.paused = true
+		c.watch.pause()
+	}
 }
 
 // EventStream reports whether the answer calls itself server-sent events.
@@ -114,13 +126,14 @@ func (c *Call) Close() {
 		return
 	}
 	c.closed = true
-	if c.atEnd || c.parent.Err() != nil || c.watch.reason() != nil || !c.payload {
+	if c.atEnd || !c.payload || !c.detach() || c.watch.reason() != nil {
 		c.hangUp()
 		return
 	}
 	c.watch.limit(drainTime)
 	c.client.drains.Go(func() {
-		_, _ = io.CopyN(io.Discard, c.body, maxDrain)
+		_, err := io.CopyN(io.Discard, c.body, maxDrain)
+		c.atEnd = err == io.EOF
 		c.hangUp()
 	})
 }
@@ -133,16 +146,19 @@ func (c *Call) Abort() {
 	}
 }
 
-// hangUp closes the body before the context is cancelled: the other way round would
-// throw away a connection that can be used again.
+// hangUp closes the connection, unless the answer was read to its end.
 func (c *Call) hangUp() {
-	if c.atEnd {
-		_ = c.body.Close()
-		c.watch.stop()
-		return
+	if !c.atEnd {
+		c.release() // first: closing a body that has not ended may wait for it
 	}
-	c.watch.stop()
 	_ = c.body.Close()
+	c.release()
+}
+
+// release ends what watches the call, and with it the request's context.
+func (c *Call) release() {
+	c.detach()
+	c.watch.stop()
 }
 
 // setEncoding prepares for a server that compresses although it was asked not to.
@@ -192,7 +208,7 @@ func (c *Call) fail(err error, other func(error) error) error {
 	if reason := c.watch.reason(); reason != nil {
 		return timedOut(reason, c.payload)
 	}
-	if pe := (*provider.Error)(nil); errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*provider.Error](err); ok {
 		return pe
 	}
 	return other(err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -75,6 +74,8 @@ func newTransport(cfg *Config) *http.Transport {
 		IdleConnTimeout:     90 * time.Second,
 		WriteBufferSize:     32 << 10,
 		ReadBufferSize:      16 << 10,
+		// A connection that a firewall has forgotten is found out by a ping.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 
 		MaxResponseHeaderBytes: 256 << 10,
 	}
@@ -104,19 +105,22 @@ type Request struct {
 // context.Cause(ctx)) or a limit is reached. Any other error is a *provider.Error:
 // a server that refused, an unreachable one.
 func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
-	call := &Call{client: c, parent: ctx, left: c.maxAnswer, secrets: secrets(req.Header)}
-	callCtx, cancel := context.WithCancelCause(ctx)
+	call := &Call{client: c, parent: ctx, left: c.maxAnswer, header: req.Header}
+	// Not a child of ctx: a caller that has its answer cancels ctx, and that must not
+	// cost the connection.
+	callCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	call.detach = context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	call.watch.start(req.Limits, cancel)
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { call.watch.sent() }}
 	hreq, err := newRequest(httptrace.WithClientTrace(callCtx, trace), req)
 	if err != nil {
-		call.watch.stop()
+		call.release()
 		return nil, call.unreachable(err)
 	}
 	resp, err := c.transport.RoundTrip(hreq)
 	if err != nil {
 		err = call.fail(err, call.unreachable)
-		call.watch.stop()
+		call.release()
 		return nil, err
 	}
 	call.watch.sent() // a server may answer before it has read everything
@@ -143,7 +147,7 @@ func newRequest(ctx context.Context, req *Request) (*http.Request, error) {
 	}
 	hreq, err := http.NewRequestWithContext(ctx, method, req.URL, body)
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return nil, errors.New("make request: the address is not a URL") // the cause repeats the query, where a key may be
 	}
 	if req.Header != nil {
 		hreq.Header = req.Header
@@ -154,10 +158,10 @@ func newRequest(ctx context.Context, req *Request) (*http.Request, error) {
 // refusal reads what came with a status that is not 2xx.
 func (c *Call) refusal(req *Request) error {
 	body, err := io.ReadAll(io.LimitReader(c, maxErrorBody))
-	if err != nil && (c.parent.Err() != nil || errors.As(err, new(*provider.Error)) && len(body) == 0 && c.watch.reason() != nil) {
+	if err != nil && c.parent.Err() != nil {
 		return err
 	}
-	// A body that broke off is still the best explanation there is.
+	// Even without its body, or with half of it, the status is what the server said.
 	details := ParseError(body)
 	c.redact(&details)
 	return StatusError(c.Status, c.Header, details, req.Model)

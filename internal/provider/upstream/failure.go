@@ -17,10 +17,10 @@ var errTooLarge = errors.New("the answer is larger than allowed")
 // unreachable is a call that got no response: refused, unresolved, reset.
 func (c *Call) unreachable(err error) error {
 	e := &provider.Error{
-		Public:   upstreamError("The model's server could not be reached."),
+		Public:   protocol.ErrUpstream("The model's server could not be reached."),
 		Retry:    true,
 		Fallback: true,
-		Cause:    c.hide(err),
+		Cause:    err,
 	}
 	if certificateFault(err) {
 		e.Operator = "the server's TLS certificate was not accepted: " + e.Cause.Error()
@@ -31,7 +31,7 @@ func (c *Call) unreachable(err error) error {
 // broken is an answer that stopped in the middle.
 func (c *Call) broken(err error) error {
 	return &provider.Error{
-		Public:   upstreamError("The model's server ended its answer early."),
+		Public:   protocol.ErrUpstream("The model's server ended its answer early."),
 		Retry:    !c.payload,
 		Fallback: true,
 		Cause:    fmt.Errorf("read answer: %w", err),
@@ -41,7 +41,7 @@ func (c *Call) broken(err error) error {
 // rubbish is an answer that makes no sense.
 func (c *Call) rubbish(err error) error {
 	return &provider.Error{
-		Public:   upstreamError("The model's server sent an answer that could not be read."),
+		Public:   protocol.ErrUpstream("The model's server sent an answer that could not be read."),
 		Retry:    !c.payload && !errors.Is(err, errTooLarge),
 		Fallback: true,
 		Cause:    fmt.Errorf("read answer: %w", err),
@@ -56,7 +56,7 @@ func timedOut(t *TimeoutError, answered bool) error {
 		PhaseTotal:      "The model's server did not finish its answer within %s.",
 	}
 	return &provider.Error{
-		Public:   timeoutError(fmt.Sprintf(texts[t.Phase], t.Limit)),
+		Public:   protocol.ErrTimeout(fmt.Sprintf(texts[t.Phase], t.Limit)),
 		Retry:    !answered,
 		Fallback: true,
 		Cause:    t,
@@ -66,14 +66,6 @@ func timedOut(t *TimeoutError, answered bool) error {
 func certificateFault(err error) bool {
 	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(x509.UnknownAuthorityError)) ||
 		errors.As(err, new(x509.HostnameError)) || errors.As(err, new(x509.CertificateInvalidError))
-}
-
-func upstreamError(message string) *protocol.Error {
-	return &protocol.Error{Status: http.StatusBadGateway, Message: message, Type: "server_error"}
-}
-
-func timeoutError(message string) *protocol.Error {
-	return &protocol.Error{Status: http.StatusGatewayTimeout, Message: message, Type: "server_error", Code: "upstream_timeout"}
 }
 
 // secrets returns the values in h that must not come back in a message.
@@ -98,10 +90,7 @@ func secrets(h http.Header) []string {
 
 // redact takes the key out of what a server said.
 func (c *Call) redact(d *Details) {
-	for _, s := range c.secrets {
+	for _, s := range secrets(c.header) {
 		d.Message = strings.ReplaceAll(d.Message, s, "***")
 	}
 }
-
-// hide takes the URL's query, where keys may be, out of an error.
-func (c *Call) hide(err error) error { return err }

@@ -19,31 +19,38 @@ func StatusError(status int, header http.Header, d Details, model string) *provi
 	e := &provider.Error{RetryAfter: after, Cause: cause}
 	switch {
 	case d.quota() || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusPaymentRequired:
-		e.Public = upstreamError("The model's server refused the request of this gateway.")
+		e.Public = protocol.ErrUpstream("The model's server refused the request of this gateway.")
 		e.Fallback = true
 		e.Operator = fmt.Sprintf("the server refused the key or its account: status %d: %s", status, d.said())
 	case status == http.StatusNotFound:
-		e.Public = noModel(model)
+		e.Public = protocol.ErrModelNotFound(model)
 		e.Fallback = true
 		if d.Message == "" || strings.Contains(strings.ToLower(d.Message), "url") {
 			e.Operator = fmt.Sprintf("the server knows no such address: status 404: %s", d.said())
 		}
 	case status/100 == 3:
-		e.Public = upstreamError("The model's server could not be reached.")
+		e.Public = protocol.ErrUpstream("The model's server could not be reached.")
 		e.Fallback = true
 		e.Operator = fmt.Sprintf("the server redirects (status %d to %s), which is refused: set the base URL", status, location(header))
 	case status == http.StatusTooManyRequests:
 		e.Public, e.Retry, e.Fallback = rateLimit(d, after), true, true
 	case status == http.StatusRequestTimeout:
-		e.Public, e.Retry, e.Fallback = timeoutError(d.or("The model's server timed out.")), true, true
+		e.Public, e.Retry, e.Fallback = protocol.ErrTimeout(d.or("The model's server timed out.")), true, true
 	case status == http.StatusConflict:
-		e.Public, e.Retry, e.Fallback = upstreamError(d.or("The model's server reported a conflict.")), true, true
+		e.Public, e.Retry, e.Fallback = protocol.ErrUpstream(d.or("The model's server reported a conflict.")), true, true
 	case status/100 == 4 && status != 498:
 		e.Public = clientError(status, d)
 	default:
 		e.Public, e.Retry, e.Fallback = serverError(status, d, after), true, true
 	}
 	return e
+}
+
+// EventError is [EventError] for this call: what was sent as a key is taken out of
+// what the server said.
+func (c *Call) EventError(d Details, model string) error {
+	c.redact(&d)
+	return EventError(d, model)
 }
 
 // EventError is what an error inside a 200 means: an error event, a chunk with an
@@ -56,7 +63,7 @@ func clientError(status int, d Details) *protocol.Error {
 	e := &protocol.Error{
 		Status:  http.StatusBadRequest,
 		Message: d.or("The model's server did not accept the request."),
-		Type:    d.typeOr("invalid_request_error"),
+		Type:    d.typeOr(protocol.TypeInvalidRequest),
 		Param:   d.Param,
 		Code:    d.Code,
 	}
@@ -77,7 +84,7 @@ func rateLimit(d Details, after time.Duration) *protocol.Error {
 	return &protocol.Error{
 		Status:     http.StatusTooManyRequests,
 		Message:    d.or("The model's server is limiting requests; please try again later."),
-		Type:       d.typeOr("requests"),
+		Type:       d.typeOr(protocol.TypeRequests),
 		Param:      d.Param,
 		Code:       code,
 		RetryAfter: after,
@@ -90,7 +97,7 @@ func serverError(status int, d Details, after time.Duration) *protocol.Error {
 		return &protocol.Error{
 			Status:     http.StatusServiceUnavailable,
 			Message:    d.or("The engine is currently overloaded, please try again later"),
-			Type:       "service_unavailable_error",
+			Type:       protocol.TypeServiceUnavailable,
 			Code:       "server_is_overloaded",
 			RetryAfter: after,
 		}
@@ -98,25 +105,16 @@ func serverError(status int, d Details, after time.Duration) *protocol.Error {
 		return &protocol.Error{
 			Status:     status,
 			Message:    d.or("The model's server is unavailable, please try again later."),
-			Type:       d.typeOr("service_unavailable_error"),
+			Type:       d.typeOr(protocol.TypeServiceUnavailable),
 			Code:       d.Code,
 			RetryAfter: after,
 		}
 	case http.StatusGatewayTimeout, 522, 524:
-		return timeoutError(d.or("The model's server timed out."))
+		return protocol.ErrTimeout(d.or("The model's server timed out."))
 	default:
-		e := upstreamError(d.or("The model's server had an error."))
-		e.Type, e.Code, e.RetryAfter = d.typeOr("server_error"), d.Code, after
+		e := protocol.ErrUpstream(d.or("The model's server had an error."))
+		e.Type, e.Code, e.RetryAfter = d.typeOr(protocol.TypeServer), d.Code, after
 		return e
-	}
-}
-
-func noModel(model string) *protocol.Error {
-	return &protocol.Error{
-		Status:  http.StatusNotFound,
-		Message: fmt.Sprintf("The model `%s` does not exist or you do not have access to it.", model),
-		Type:    "invalid_request_error",
-		Code:    "model_not_found",
 	}
 }
 

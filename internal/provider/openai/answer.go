@@ -1,0 +1,153 @@
+package openai
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/osiris/osiris/internal/provider"
+	"github.com/osiris/osiris/internal/provider/upstream"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// maxLine bounds one event of a stream; a picture in base64 comes as one.
+const maxLine = 64 << 20
+
+// answer reads one answer, whatever form it takes.
+type answer struct {
+	call    *upstream.Call
+	model   string // the client's name for it
+	choices int    // how many were asked for
+	out     provider.Output
+}
+
+// read finds out by the first byte that means something which form it is: servers
+// answer a stream with JSON, JSON with a stream, and give either any content type.
+func (a *answer) read() error {
+	head, err := a.firstBytes()
+	switch {
+	case errors.Is(err, io.EOF):
+		return a.call.EndedEarly()
+	case err != nil:
+		return a.call.Fail(err)
+	}
+	switch head[0] {
+	case '{', '[', '"', '<':
+		return a.whole(head)
+	default:
+		return a.stream(head)
+	}
+}
+
+// firstBytes returns the beginning of the answer without the blanks that some
+// servers send while they work.
+func (a *answer) firstBytes() ([]byte, error) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := a.call.Read(buf)
+		head := bytes.TrimLeft(bytes.TrimPrefix(buf[:n], []byte("\xef\xbb\xbf")), " \t\r\n")
+		if len(head) > 0 {
+			return head, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// whole hands on a chat.completion, or finds the error that came in its place.
+func (a *answer) whole(head []byte) error {
+	body, err := a.call.ReadAll(head)
+	if err != nil {
+		return a.call.Fail(err)
+	}
+	if err := a.check(body); err != nil {
+		return err
+	}
+	a.call.Payload()
+	return a.out.Answer(bytes.TrimSpace(body))
+}
+
+// check reports what makes body something else than an answer.
+func (a *answer) check(body []byte) error {
+	var v struct {
+		Choices []struct {
+			FinishReason jsontext.Value `json:"finish_reason"`
+		} `json:"choices"`
+		Error jsontext.Value `json:"error"`
+	}
+	err := json.Unmarshal(body, &v, lenient())
+	if err == nil && (v.Error == nil || v.Error.Kind() == 'n') && len(v.Choices) > 0 {
+		return nil
+	}
+	details := upstream.ParseError(body)
+	if details.Message != "" || details.Type != "" {
+		return a.call.EventError(details, a.model)
+	}
+	if err == nil {
+		err = errors.New("no choices in the answer")
+	}
+	return a.call.Fail(fmt.Errorf("not a completion: %w", err))
+}
+
+// stream hands on chunks until the answer is complete.
+func (a *answer) stream(head []byte) error {
+	dec := protocol.NewDecoder(io.MultiReader(bytes.NewReader(head), a.call), maxLine)
+	var chunk protocol.Chunk
+	var seen progress
+	for {
+		event, err := dec.Next()
+		if err != nil {
+			return a.end(&seen, err)
+		}
+		data := bytes.TrimSpace(event.Data)
+		switch {
+		case len(data) == 0:
+			continue
+		case bytes.HasPrefix(data, []byte("[DONE]")):
+			return a.end(&seen, io.EOF)
+		case event.Error || event.Name == "error":
+			return a.call.EventError(upstream.ParseError(data), a.model)
+		}
+		if err := protocol.ParseChunk(data, &chunk); err != nil {
+			return a.notAChunk(data, err)
+		}
+		if err := seen.note(&chunk); err != nil {
+			return a.call.Fail(err)
+		}
+		if substantial(&chunk) {
+			a.call.Payload()
+		}
+		if err := a.out.Chunk(&chunk); err != nil {
+			return err
+		}
+	}
+}
+
+// end judges a stream that stopped with err. Once every choice that was asked for
+// is finished, it does not matter how the connection ends.
+func (a *answer) end(seen *progress, err error) error {
+	if err == io.EOF {
+		if seen.complete(1) {
+			return nil
+		}
+		return a.call.EndedEarly()
+	}
+	err = a.call.Fail(err)
+	if _, upstreams := errors.AsType[*provider.Error](err); upstreams && seen.complete(a.choices) {
+		return nil
+	}
+	return err
+}
+
+// notAChunk explains an event that ParseChunk refused: mostly an error.
+func (a *answer) notAChunk(data []byte, err error) error {
+	if details := upstream.ParseError(data); details.Message != "" || details.Type != "" {
+		return a.call.EventError(details, a.model)
+	}
+	return a.call.Fail(fmt.Errorf("parse chunk: %w", err))
+}
