@@ -1,0 +1,54 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// serverLog hands the server's lines to slog. What it notices is for debugging:
+// whoever runs osiris up did not start a NATS server.
+type serverLog struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	last error // of Fatalf
+}
+
+func (l *serverLog) write(level slog.Level, format string, args []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, "nats server", "line", fmt.Sprintf(format, args...))
+	}
+}
+
+// Noticef implements server.Logger.
+func (l *serverLog) Noticef(format string, args ...any) { l.write(slog.LevelDebug, format, args) }
+
+// Warnf implements server.Logger.
+func (l *serverLog) Warnf(format string, args ...any) { l.write(slog.LevelWarn, format, args) }
+
+// Errorf implements server.Logger.
+func (l *serverLog) Errorf(format string, args ...any) { l.write(slog.LevelError, format, args) }
+
+// Debugf implements server.Logger.
+func (l *serverLog) Debugf(string, ...any) {}
+
+// Tracef implements server.Logger.
+func (l *serverLog) Tracef(string, ...any) {}
+
+// Fatalf implements server.Logger. It does not end the process.
+func (l *serverLog) Fatalf(format string, args ...any) {
+	l.mu.Lock()
+	l.last = errors.New(fmt.Sprintf(format, args...))
+	l.mu.Unlock()
+	l.write(slog.LevelError, format, args)
+}
+
+// fatal is the last thing the server could not go on after, or nil.
+func (l *serverLog) fatal() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
