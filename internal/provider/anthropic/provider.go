@@ -1,14 +1,18 @@
 package anthropic
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/osiris/osiris/internal/provider"
+	"github.com/osiris/osiris/internal/provider/upstream"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // DefaultBaseURL is Anthropic's own server.
@@ -18,11 +22,14 @@ const DefaultBaseURL = "https://api.anthropic.com"
 // parameters altogether.
 const version = "2023-06-01"
 
+// maxEvent bounds one event of a stream, in bytes.
+const maxEvent = 32 << 20
+
 // Config says where a Messages API is and how to call it.
 type Config struct {
 	BaseURL      string      // with or without a trailing /v1; DefaultBaseURL if empty
 	Key          string      // sent as x-api-key; none if empty
-	Header       http.Header // added to every call; must not carry the key
+	Header       http.Header // added to every call
 	Beta         []string    // values of anthropic-beta
 	OmitThinking bool        // keep the model's thinking out of the answer
 }
@@ -32,18 +39,23 @@ type Provider struct {
 	base   string // ends with /v1
 	header http.Header
 	omit   bool
+	client *upstream.Client
 }
 
-// New returns a provider for the server of cfg. It calls nothing.
-func New(cfg Config) (*Provider, error) {
+// New returns a provider for the server of cfg, which it calls through client. It
+// calls nothing yet.
+func New(cfg Config, client *upstream.Client) (*Provider, error) {
 	base, err := versioned(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("anthropic base url: %w", err)
 	}
-	h := cfg.Header.Clone()
-	if h == nil {
-		h = make(http.Header)
+	h := make(http.Header)
+	for name, values := range cfg.Header {
+		for _, v := range values {
+			h.Add(name, v)
+		}
 	}
+	h.Set("content-type", "application/json")
 	h.Set("anthropic-version", version)
 	if cfg.Key != "" {
 		h.Set("x-api-key", cfg.Key)
@@ -51,18 +63,102 @@ func New(cfg Config) (*Provider, error) {
 	if len(cfg.Beta) > 0 {
 		h.Set("anthropic-beta", strings.Join(cfg.Beta, ","))
 	}
-	return &Provider{base: base, header: h, omit: cfg.OmitThinking}, nil
+	return &Provider{base: base, header: h, omit: cfg.OmitThinking, client: client}, nil
 }
 
 // Complete implements provider.Provider. It always calls out.Chunk, whether or not
-// the client streams.
-func (p *Provider) Complete(context.Context, *provider.Request, provider.Output) error {
-	return errors.New("anthropic: not wired yet")
+// the client streams. When an answer breaks off, what it cost so far is handed to
+// out as a chunk of usage alone before Complete returns the error.
+func (p *Provider) Complete(ctx context.Context, req *provider.Request, out provider.Output) error {
+	c, err := mapRequest(req)
+	if err != nil {
+		return err
+	}
+	answer, err := p.client.Do(ctx, &upstream.Request{
+		URL:    p.base + "/messages",
+		Header: p.header,
+		Body:   c.body,
+		Limits: req.Limits,
+		Model:  req.Chat.Model,
+	})
+	if err != nil {
+		return err
+	}
+	s := newStream(out, c, req.Chat.Model, p.omit, answer.Payload)
+	if err := s.read(answer); err != nil {
+		answer.Abort()
+		return err
+	}
+	answer.Close()
+	return nil
 }
 
-// Models implements provider.Provider.
-func (p *Provider) Models(context.Context) ([]provider.Model, error) {
-	return nil, errors.New("anthropic: not wired yet")
+// read takes the answer to its end: events, or one message from a server that does
+// not stream, whatever either calls itself.
+func (s *stream) read(answer *upstream.Call) error {
+	var body io.Reader = answer
+	if !answer.EventStream() {
+		peek := bufio.NewReader(answer)
+		first, err := firstByte(peek)
+		switch {
+		case err != nil && err != io.EOF:
+			return answer.Fail(err)
+		case first == '{':
+			return s.readMessage(answer, peek)
+		}
+		body = peek
+	}
+	d := protocol.NewDecoder(body, maxEvent)
+	for {
+		e, err := d.Next()
+		if err != nil {
+			if err == io.EOF {
+				err = answer.EndedEarly()
+			} else {
+				err = answer.Fail(err)
+			}
+			return s.brokeOff(err)
+		}
+		name := e.Name
+		if e.Error {
+			name = "error"
+		}
+		if done, err := s.event(name, e.Data); done || err != nil {
+			return err
+		}
+	}
+}
+
+func (s *stream) readMessage(answer *upstream.Call, body io.Reader) error {
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return answer.Fail(err)
+	}
+	return s.whole(data)
+}
+
+// firstByte skips blanks and returns what comes after them without consuming it.
+func firstByte(r *bufio.Reader) (byte, error) {
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if !strings.ContainsRune(" \t\r\n", rune(b)) {
+			return b, r.UnreadByte()
+		}
+	}
+}
+
+// brokeOff reports what a failed answer cost so far and returns err.
+func (s *stream) brokeOff(err error) error {
+	if s.said {
+		_ = s.sendUsage() // err is what the caller must hear
+	}
+	if e := (*provider.Error)(nil); errors.As(err, &e) {
+		return s.failed(e)
+	}
+	return err
 }
 
 // versioned returns base with exactly one trailing /v1: users paste both forms.
