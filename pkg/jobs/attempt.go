@@ -1,0 +1,154 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Why an attempt's context ended: context.Cause returns one of these.
+var (
+	ErrCancelled    = errors.New("nobody waits for the answer any more")
+	ErrFrontendGone = errors.New("the frontend that waits for the answer is gone")
+	ErrExpired      = errors.New("the deadline has passed")
+	ErrShutdown     = errors.New("the worker is stopping")
+	ErrSuperseded   = errors.New("a newer attempt runs")
+
+	// ErrHandBack, returned by a Handler that emitted nothing, gives the job to
+	// another worker. It is no failure and counts toward nothing.
+	ErrHandBack = errors.New("handed back")
+)
+
+// Attempt is one run of a job on this worker. Emitting belongs to the handler's
+// goroutine.
+type Attempt struct {
+	k       *Consumer
+	job     *Job
+	link    *link // to the frontend
+	subject string
+	number  uint32
+	ack     string        // acknowledges the job
+	queued  time.Duration // from the broker's timestamp to the start
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+
+	mu       sync.Mutex
+	ring     ring
+	last     uint32        // number of the newest frame
+	emitted  bool          // a chunk or an answer
+	room     chan struct{} // the frontend acknowledged something
+	sent     time.Time     // newest frame or heartbeat
+	ended    time.Time     // the final frame was emitted, or none will be
+	heard    bool          // the frontend knows the end, or need not
+	usage    []byte        // record to store before the job is removed; nil when stored
+	usageAt  time.Time     // last try
+	removeBy []byte        // acknowledgement to send once usage is stored; nil for none
+}
+
+// Job returns the job; it must not be changed.
+func (a *Attempt) Job() *Job { return a.job }
+
+// Number orders the attempts of a job. It grows with each delivery, so it does
+// not count failures.
+func (a *Attempt) Number() uint32 { return a.number }
+
+// Queued is how long the job waited for this attempt, by the broker's clock.
+func (a *Attempt) Queued() time.Duration { return a.queued }
+
+// Opened tells when the model said its first token; it travels with what is
+// emitted next.
+func (a *Attempt) Opened(t Timing) error {
+	data, err := json.Marshal(t.wire())
+	if err != nil {
+		return err
+	}
+	return a.emit(Opened, data, true)
+}
+
+// Chunk emits server-sent events, ready to be forwarded: one or several, whole.
+// It copies sse. While the frontend's window is full it blocks; when the attempt's
+// context ends it returns its cause.
+func (a *Attempt) Chunk(sse []byte) error { return a.emit(Chunk, sse, false) }
+
+// Answer emits a whole completion, as Chunk does events.
+func (a *Attempt) Answer(body []byte) error { return a.emit(Answer, body, false) }
+
+func (a *Attempt) emit(kind EventKind, data []byte, hold bool) error {
+	for first := true; first || len(data) > 0; first = false {
+		part := data[:min(len(data), maxFrameData)]
+		data = data[len(part):]
+		if err := a.emitFrame(kind, part, len(data) > 0, hold); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Attempt) emitFrame(kind EventKind, part []byte, more, hold bool) error {
+	a.mu.Lock()
+	for a.ring.size() > 0 && a.ring.size()+len(part) > window && !kind.final() {
+		a.mu.Unlock()
+		a.link.out.flush()
+		select {
+		case <-a.room:
+		case <-a.ctx.Done():
+			return context.Cause(a.ctx)
+		}
+		a.mu.Lock()
+	}
+	defer a.mu.Unlock()
+	if !kind.final() {
+		if a.ctx.Err() != nil {
+			return context.Cause(a.ctx)
+		}
+		a.emitted = a.emitted || kind == Chunk || kind == Answer
+	}
+	a.last++
+	a.sent = time.Now()
+	f := frame{job: a.job.ID, attempt: a.number, number: a.last, kind: kind, more: more, data: part}
+	a.ring.add(&f)
+	a.link.out.add(a.subject, &f, hold)
+	return nil
+}
+
+// beat tells the frontend that the attempt is alive, and up to where it emitted.
+func (a *Attempt) beat(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sent = now
+	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, false)
+}
+
+// acknowledge takes the frontend's word that it has everything up to number.
+func (a *Attempt) acknowledge(number uint32) {
+	a.mu.Lock()
+	a.ring.drop(number)
+	if !a.ended.IsZero() && number >= a.last {
+		a.heard = true
+	}
+	a.mu.Unlock()
+	select {
+	case a.room <- struct{}{}:
+	default:
+	}
+}
+
+// resend sends the frames from number on again.
+func (a *Attempt) resend(number uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ring.from(number, maxOutbox, func(frames []byte) { a.link.out.addEncoded(a.subject, frames) })
+}
+
+// drop ends the attempt from outside.
+func (a *Attempt) drop(cause error) {
+	a.cancel(cause)
+	a.mu.Lock()
+	if !a.ended.IsZero() {
+		a.heard = true // it ended already, and nobody wants to know
+	}
+	a.mu.Unlock()
+}

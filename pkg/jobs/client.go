@@ -1,0 +1,218 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+const (
+	controlWindow = 5 * time.Millisecond // acknowledgements to a worker wait for each other
+	inlineMargin  = 64 << 10             // room for header and protocol beside an inline body
+)
+
+// ClientConfig configures a Client. The zero value is usable.
+type ClientConfig struct {
+	ID         string // names the frontend in subjects; "" for a random one
+	MaxWaiting int64  // jobs that may wait in a class of a pool before new ones are refused; 0: 10,000
+	Logger     *slog.Logger
+}
+
+// Client submits jobs and receives their events: one subscription for all of
+// them, made before the first job is published (rule 1). Safe for concurrent use.
+type Client struct {
+	conn *Conn
+	cfg  ClientConfig
+	log  *slog.Logger
+	subs []*nats.Subscription
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	workers *liveness // owned by watch and the dispatcher
+	depth   *admission
+
+	mu       sync.RWMutex // guards the maps, not the values
+	streams  map[ID]*Stream
+	controls map[string]*outbox // by control subject of a worker
+
+	dirty []*Stream // of the events dispatcher alone
+}
+
+// NewClient subscribes to the events of its jobs and starts watching workers. It
+// returns when the subscriptions are in place at the server.
+func NewClient(ctx context.Context, c *Conn, cfg ClientConfig) (*Client, error) {
+	if cfg.ID == "" {
+		cfg.ID = NewID().String()
+	}
+	if err := checkToken("frontend id", cfg.ID); err != nil {
+		return nil, err
+	}
+	if cfg.MaxWaiting == 0 {
+		cfg.MaxWaiting = 10_000
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = c.log
+	}
+	cl := &Client{
+		conn: c, cfg: cfg, log: cfg.Logger, workers: newLiveness(),
+		streams: map[ID]*Stream{}, controls: map[string]*outbox{},
+	}
+	cl.depth = newAdmission(cfg.MaxWaiting)
+	cl.ctx, cl.cancel = context.WithCancel(context.Background())
+	for subject, handle := range map[string]nats.MsgHandler{
+		c.n.eventsSub(cfg.ID): cl.onEvents,
+		c.n.acksSub(cfg.ID):   cl.onAck,
+		c.n.wanted(cfg.ID):    cl.onWanted,
+		c.n.aliveWorkersSub(): cl.onAlive,
+	} {
+		sub, err := c.nc.Subscribe(subject, handle)
+		if err != nil {
+			cl.unsubscribe()
+			return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+		}
+		cl.subs = append(cl.subs, sub)
+		if err := sub.SetPendingLimits(-1, 256<<20); err != nil {
+			cl.unsubscribe()
+			return nil, fmt.Errorf("subscribe %s: %w", subject, err)
+		}
+	}
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		cl.unsubscribe()
+		return nil, fmt.Errorf("subscribe to events: %w", err)
+	}
+	cl.wg.Go(cl.watch)
+	cl.wg.Go(cl.pollDepth)
+	return cl, nil
+}
+
+// Close ends all streams, cancels their jobs and drops the subscriptions.
+func (cl *Client) Close() {
+	cl.mu.RLock()
+	open := make([]*Stream, 0, len(cl.streams))
+	for _, s := range cl.streams {
+		open = append(open, s)
+	}
+	cl.mu.RUnlock()
+	for _, s := range open {
+		s.Close()
+	}
+	cl.cancel()
+	cl.wg.Wait()
+	cl.mu.RLock()
+	for _, o := range cl.controls {
+		o.flush()
+	}
+	cl.mu.RUnlock()
+	_ = cl.conn.nc.FlushTimeout(time.Second)
+	cl.unsubscribe()
+}
+
+func (cl *Client) unsubscribe() {
+	for _, sub := range cl.subs {
+		_ = sub.Unsubscribe()
+	}
+}
+
+// Active returns the number of jobs that are waiting or running.
+func (cl *Client) Active() int {
+	cl.mu.RLock()
+	defer cl.mu.RUnlock()
+	return len(cl.streams)
+}
+
+// Submit puts a job into the queue and returns its events. It does not wait for
+// the broker's ack: that or the first event, whichever comes first, makes
+// Stream.Stored true, and a refusal is a Failed event. It blocks only to store a
+// body too large for a message. An error is a *protocol.Error. Job.Body must not
+// change until the stream is Stored.
+func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
+	if err := cl.conn.Ready(); err != nil {
+		return nil, unavailable(err)
+	}
+	if err := cl.depth.admit(poolClass{job.Pool, job.Class}); err != nil {
+		return nil, err
+	}
+	s := &Stream{
+		cl: cl, job: job.ID, class: job.Class, pool: job.Pool, replay: !job.Stream,
+		subject: cl.conn.n.job(job.Class, job.Pool, job.Tenant, job.ID), born: time.Now(), wake: make(chan struct{}, 1),
+	}
+	var ref *bodyRef
+	if int64(len(job.Body)) > cl.conn.nc.MaxPayload()-inlineMargin {
+		r, err := cl.conn.storeBody(ctx, job.ID, job.Body)
+		if err != nil {
+			return nil, err
+		}
+		ref, s.large = &r, true
+	}
+	payload, err := encodeJob(make([]byte, 0, 512+len(job.Body)), cl.cfg.ID, job, ref)
+	if err != nil {
+		return nil, protocol.ErrInternal().Wrap(err)
+	}
+	s.payload = payload
+	cl.mu.Lock()
+	cl.streams[job.ID] = s
+	cl.mu.Unlock()
+	if err := cl.publish(s); err != nil {
+		cl.forget(job.ID)
+		cl.dropBody(s)
+		return nil, unavailable(err)
+	}
+	return s, nil
+}
+
+// publish sends the job, for the first time or again. One message per subject
+// makes a repetition harmless while the job waits or runs.
+func (cl *Client) publish(s *Stream) error {
+	s.mu.Lock()
+	s.tries++
+	s.published = time.Now()
+	payload := s.payload
+	s.mu.Unlock()
+	if err := cl.conn.nc.PublishRequest(s.subject, cl.conn.n.acks(cl.cfg.ID, s.job), payload); err != nil {
+		return fmt.Errorf("publish job: %w", err)
+	}
+	if s.class != Interactive { // lower classes are not waited for by an open pull
+		_ = cl.conn.nc.Publish(cl.conn.n.hint(s.pool), nil)
+	}
+	return nil
+}
+
+func (cl *Client) stream(id ID) *Stream {
+	cl.mu.RLock()
+	defer cl.mu.RUnlock()
+	return cl.streams[id]
+}
+
+func (cl *Client) forget(id ID) {
+	cl.mu.Lock()
+	delete(cl.streams, id)
+	cl.mu.Unlock()
+}
+
+// tell sends a control frame to a worker; acknowledgements wait for company.
+func (cl *Client) tell(control string, f *frame) {
+	cl.mu.RLock()
+	o := cl.controls[control]
+	cl.mu.RUnlock()
+	if o == nil {
+		cl.mu.Lock()
+		if o = cl.controls[control]; o == nil {
+			o = newOutbox(cl.conn.nc.Publish, control, controlWindow)
+			cl.controls[control] = o
+		}
+		cl.mu.Unlock()
+	}
+	o.add(control, f, f.kind == ctlAck)
+}
+
+func unavailable(cause error) *protocol.Error {
+	return protocol.ErrUnavailable("The queue cannot be reached right now. Please try again later.", 2*time.Second).Wrap(cause)
+}

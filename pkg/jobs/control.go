@@ -1,0 +1,67 @@
+package jobs
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// onControl takes what frontends say about attempts: acknowledgements, requests
+// to send again, cancellations. An empty message asks whether this worker lives.
+func (k *Consumer) onControl(m *nats.Msg) {
+	if len(m.Data) == 0 {
+		if m.Reply != "" {
+			_ = m.Respond(nil)
+		}
+		return
+	}
+	rest, err := openMessage(m.Data)
+	var f frame
+	for err == nil && len(rest) > 0 {
+		if f, rest, err = nextFrame(rest); err == nil {
+			k.command(&f)
+		}
+	}
+	if err != nil {
+		k.log.Error("control message cannot be read", "subject", m.Subject, "error", err)
+	}
+}
+
+func (k *Consumer) command(f *frame) {
+	k.mu.Lock()
+	a := k.byJob[f.job]
+	if a == nil && f.kind == ctlCancel {
+		k.remember(f.job)
+	}
+	k.mu.Unlock()
+	if a == nil || (f.kind != ctlCancel && a.number != f.attempt) {
+		return
+	}
+	switch f.kind {
+	case ctlAck:
+		a.acknowledge(f.number)
+		k.finish(a)
+	case ctlResend:
+		a.resend(f.number)
+	case ctlCancel:
+		a.drop(ErrCancelled)
+		k.finish(a)
+	case ctlStale:
+		a.drop(ErrSuperseded)
+		k.finish(a)
+	}
+}
+
+// remember keeps a cancellation for a job that may be on its way here. The caller
+// holds k.mu.
+func (k *Consumer) remember(id ID) {
+	now := time.Now()
+	if len(k.cancelled) > 10_000 {
+		for id, at := range k.cancelled {
+			if now.Sub(at) > cancelMemory {
+				delete(k.cancelled, id)
+			}
+		}
+	}
+	k.cancelled[id] = now
+}

@@ -1,0 +1,111 @@
+package jobs
+
+import (
+	"sync"
+	"time"
+)
+
+// A worker that was not heard for suspectAfter is asked whether it is there; if
+// nobody answers for its address, or it stays silent until deadAfter, its jobs are
+// given to others. Text that a client has seen cannot be given to others, so a
+// stream is given up only when the worker's address is gone or at hopelessAfter.
+const (
+	beatEvery     = 500 * time.Millisecond
+	suspectAfter  = 1200 * time.Millisecond
+	deadAfter     = 2500 * time.Millisecond
+	hopelessAfter = 10 * time.Second
+	forgetAfter   = 10 * time.Minute
+)
+
+// health is how a worker looks from here.
+type health uint8
+
+const (
+	healthy  health = iota
+	suspect         // silent: ask
+	dead            // silent for long: its jobs go to others
+	hopeless        // gone, or silent so long that even its streams end
+)
+
+// judge decides from a worker's silence, and whether its address was found gone.
+func judge(silence time.Duration, gone bool) health {
+	switch {
+	case gone || silence >= hopelessAfter:
+		return hopeless
+	case silence >= deadAfter:
+		return dead
+	case silence >= suspectAfter:
+		return suspect
+	}
+	return healthy
+}
+
+// liveness notes when workers, named by their control subjects, were last heard.
+type liveness struct {
+	mu    sync.Mutex
+	heard map[string]time.Time
+	gone  map[string]bool // nobody answers at the address
+}
+
+func newLiveness() *liveness {
+	return &liveness{heard: map[string]time.Time{}, gone: map[string]bool{}}
+}
+
+func (l *liveness) seen(worker string, now time.Time) {
+	if worker == "" {
+		return
+	}
+	l.mu.Lock()
+	l.heard[worker] = now
+	if len(l.gone) > 0 {
+		delete(l.gone, worker)
+	}
+	l.mu.Unlock()
+}
+
+// lost notes that nobody answers at the worker's address.
+func (l *liveness) lost(worker string) {
+	l.mu.Lock()
+	l.gone[worker] = true
+	l.mu.Unlock()
+}
+
+// excuse treats all workers as heard now: it was this side that did not listen.
+func (l *liveness) excuse(now time.Time) {
+	l.mu.Lock()
+	for w := range l.heard {
+		l.heard[w] = now
+	}
+	l.mu.Unlock()
+}
+
+// health judges one worker.
+func (l *liveness) health(worker string, now time.Time) health {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	heard, ok := l.heard[worker]
+	if !ok {
+		l.heard[worker] = now
+		return healthy
+	}
+	return judge(now.Sub(heard), l.gone[worker])
+}
+
+// silent returns the workers that should be asked whether they are there, and
+// forgets those not heard for long.
+func (l *liveness) silent(now time.Time) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ask []string
+	for w, heard := range l.heard {
+		silence := now.Sub(heard)
+		switch {
+		case silence > forgetAfter:
+			delete(l.heard, w)
+			delete(l.gone, w)
+		case !l.gone[w] && judge(silence, false) != healthy:
+			ask = append(ask, w)
+		}
+	}
+	return ask
+}

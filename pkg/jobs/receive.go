@@ -1,0 +1,231 @@
+package jobs
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// resendPause is how long a request to send events again is given to work.
+const resendPause = 250 * time.Millisecond
+
+// onEvents hands the frames of a message to their streams. It never blocks: what
+// a stream has not read is bounded by the worker, which stops at a full window.
+func (cl *Client) onEvents(m *nats.Msg) {
+	now := time.Now()
+	cl.workers.seen(m.Reply, now)
+	rest, err := openMessage(m.Data)
+	var f frame
+	var s *Stream
+	for err == nil && len(rest) > 0 {
+		if f, rest, err = nextFrame(rest); err != nil {
+			break
+		}
+		if s == nil || s.job != f.job {
+			s = cl.stream(f.job)
+		}
+		if s == nil {
+			cl.unknown(&f, m.Reply)
+			continue
+		}
+		if s.deliver(&f, m.Reply, now) {
+			cl.abandon(s)
+		}
+		if !s.dirty {
+			s.dirty = true
+			cl.dirty = append(cl.dirty, s)
+		}
+	}
+	if err != nil {
+		cl.log.Error("events cannot be read", "subject", m.Subject, "error", err)
+	}
+	for i, s := range cl.dirty {
+		s.dirty = false
+		s.mu.Lock()
+		s.wakeLocked()
+		s.mu.Unlock()
+		cl.dirty[i] = nil
+	}
+	cl.dirty = cl.dirty[:0]
+}
+
+// unknown answers a frame of a job that nobody here waits for: its client left, or
+// its end was received and the worker has not heard so.
+func (cl *Client) unknown(f *frame, control string) {
+	if control != "" {
+		cl.tell(control, &frame{job: f.job, attempt: f.attempt, kind: ctlCancel})
+	}
+}
+
+// deliver offers one frame to the stream. It reports whether the job must be given
+// up: another attempt began after text of an earlier one was seen (rule 4).
+func (s *Stream) deliver(f *frame, control string, now time.Time) (giveUp bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.cl.unknown(f, control)
+		return false
+	}
+	switch s.seq.offer(f.attempt, f.number, f.kind) {
+	case ignore:
+		switch {
+		case f.attempt < s.seq.attempt:
+			s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, kind: ctlStale})
+		case s.ended:
+			s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: f.number, kind: ctlAck})
+		}
+		return false
+	case gap:
+		s.requestLocked(f.attempt, control, now)
+		return false
+	case restart:
+		if s.forwarded && !s.replay {
+			s.failLocked(protocol.ErrWorkerLost())
+			return true
+		}
+		s.in = s.in[:0]
+		s.control = control
+	case accept:
+	}
+	s.asked = time.Time{}
+	s.knownLocked()
+	if s.control == "" { // its worker was thought dead, and is not
+		s.control = control
+	}
+	if f.kind == Started {
+		if info, err := (Event{Kind: Started, Data: f.data}).Started(); err == nil {
+			s.ack = info.ack
+		}
+	}
+	s.keepLocked(f)
+	if f.kind.final() {
+		s.ended = true
+		s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: f.number, kind: ctlAck})
+	}
+	return false
+}
+
+// requestLocked asks the worker for what is missing, unless it was asked just now.
+func (s *Stream) requestLocked(attempt uint32, control string, now time.Time) {
+	if control == "" || now.Sub(s.asked) < resendPause {
+		return
+	}
+	s.asked = now
+	s.cl.tell(control, &frame{job: s.job, attempt: attempt, number: s.seq.missing(attempt), kind: ctlResend})
+}
+
+func (s *Stream) knownLocked() {
+	s.known = true
+	s.payload = nil
+}
+
+// pubAck is the broker's answer to a published job.
+type pubAck struct {
+	Seq   uint64    `json:"seq"`
+	Error *apiError `json:"error"`
+}
+
+type apiError struct {
+	Code        int    `json:"code"`
+	ErrCode     int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+const errCodeStoreFailed = 10077 // stream full, or a message on the subject already: the description tells
+
+// onAck takes the broker's answer to a published job.
+func (cl *Client) onAck(m *nats.Msg) {
+	id, err := ParseID(m.Subject[lastToken(m.Subject):])
+	if err != nil {
+		return
+	}
+	s := cl.stream(id)
+	if s == nil {
+		return
+	}
+	var ack pubAck
+	if len(m.Data) == 0 { // no responders: the stream has no leader just now; watch publishes again
+		return
+	}
+	if err := json.Unmarshal(m.Data, &ack); err != nil {
+		cl.log.Error("ack cannot be read", "job_id", id.String(), "error", err)
+		return
+	}
+	switch {
+	case ack.Error == nil:
+		cl.stored(s, ack.Seq)
+	case ack.Error.ErrCode == errCodeStoreFailed && bytes.Contains([]byte(ack.Error.Description), []byte("per subject")):
+		cl.stored(s, 0) // an earlier publication of this job arrived
+	case ack.Error.ErrCode == errCodeStoreFailed:
+		cl.refuse(s, protocol.ErrOverloaded(cl.depth.retryAfter(poolClass{s.pool, s.class})))
+	default:
+		cl.log.Error("queue refused a job", "job_id", id.String(), "code", ack.Error.ErrCode, "description", ack.Error.Description)
+		cl.refuse(s, protocol.ErrUnavailable("The queue refused the request. Please try again later.", 2*time.Second))
+	}
+}
+
+// stored notes that the job is in the queue; seq is 0 if only its subject is known.
+func (cl *Client) stored(s *Stream, seq uint64) {
+	s.mu.Lock()
+	if seq != 0 {
+		s.stored = seq
+	}
+	s.knownLocked()
+	gone := s.closed
+	s.wakeLocked()
+	s.mu.Unlock()
+	if gone { // the client left before the ack
+		cl.remove(s)
+		cl.forget(s.job)
+	}
+}
+
+// refuse ends a stream whose job was not stored.
+func (cl *Client) refuse(s *Stream, err *protocol.Error) {
+	s.mu.Lock()
+	s.payload = nil
+	gone := s.closed
+	if !gone && !s.ended {
+		s.failLocked(err)
+	}
+	s.mu.Unlock()
+	if gone {
+		cl.forget(s.job)
+	}
+	cl.dropBody(s)
+}
+
+// onWanted answers a worker that got a job for a second time, or wants to know
+// whether this frontend lives: 1 if the job is wanted, 0 if not; no question, no byte.
+func (cl *Client) onWanted(m *nats.Msg) {
+	var answer []byte
+	if len(m.Data) == len(ID{}) {
+		answer = []byte{0}
+		if s := cl.stream(ID(m.Data)); s != nil {
+			s.mu.Lock()
+			if !s.closed && !s.ended && (s.replay || !s.forwarded) {
+				answer[0] = 1
+			}
+			s.mu.Unlock()
+		}
+	}
+	_ = m.Respond(answer)
+}
+
+func (cl *Client) onAlive(m *nats.Msg) {
+	cl.workers.seen(m.Reply, time.Now())
+}
+
+// lastToken returns where the last token of a subject begins.
+func lastToken(subject string) int {
+	for i := len(subject) - 1; i >= 0; i-- {
+		if subject[i] == '.' {
+			return i + 1
+		}
+	}
+	return 0
+}

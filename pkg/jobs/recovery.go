@@ -1,0 +1,196 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+const (
+	watchEvery   = 250 * time.Millisecond
+	stalledAfter = 1500 * time.Millisecond // a watch so late was itself held up: it blames nobody
+	publishAgain = 2 * time.Second         // without an ack or an event
+	maxPublish   = 4
+	maxLost      = 3                // attempts that may die with their workers
+	askTimeout   = 1 * time.Second  // for a worker's sign of life
+	strandedWait = 1 * time.Second  // for the Started of a job that a dead worker may have been given
+	purgeAfter   = 30 * time.Second // a job given up before its ack came is swept away then
+)
+
+var (
+	ackNak   = []byte("-NAK")
+	ackTerm  = []byte("+TERM")
+	ackAck   = []byte("+ACK")
+	progress = []byte("+WPI")
+)
+
+// watch publishes again what was not acknowledged, and gives the jobs of dead
+// workers to others, until Close.
+func (cl *Client) watch() {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	asking := &asking{open: map[string]bool{}}
+	last := time.Now()
+	for {
+		select {
+		case <-cl.ctx.Done():
+			asking.wg.Wait()
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		late := now.Sub(last) > stalledAfter
+		last = now
+		if late || cl.conn.Ready() != nil {
+			cl.workers.excuse(now)
+			continue
+		}
+		for _, w := range cl.workers.silent(now) {
+			asking.begin(w, cl.askWorker)
+		}
+		for _, s := range cl.all() {
+			cl.tend(s, now)
+		}
+	}
+}
+
+func (cl *Client) all() []*Stream {
+	cl.mu.RLock()
+	defer cl.mu.RUnlock()
+	all := make([]*Stream, 0, len(cl.streams))
+	for _, s := range cl.streams {
+		all = append(all, s)
+	}
+	return all
+}
+
+// tend looks after one stream.
+func (cl *Client) tend(s *Stream, now time.Time) {
+	s.mu.Lock()
+	closed, ended, known, control := s.closed, s.ended, s.known, s.control
+	waited, tries := now.Sub(s.published), s.tries
+	s.mu.Unlock()
+	switch {
+	case closed && !known && waited > purgeAfter:
+		cl.sweep(s)
+	case closed || ended:
+	case !known && waited > publishAgain && tries >= maxPublish:
+		s.fail(protocol.ErrUnavailable("The queue did not confirm the request. Please try again later.", 2*time.Second))
+	case !known && waited > publishAgain:
+		if err := cl.publish(s); err != nil {
+			cl.log.Warn("job not published again", "job_id", s.job.String(), "error", err)
+		}
+	case control != "":
+		if h := cl.workers.health(control, now); h >= dead {
+			cl.recover(s, control, h)
+		}
+	}
+}
+
+// recover takes a job from a worker that is dead.
+func (cl *Client) recover(s *Stream, control string, h health) {
+	s.mu.Lock()
+	if s.closed || s.ended || s.control != control {
+		s.mu.Unlock()
+		return
+	}
+	if s.forwarded && !s.replay {
+		s.mu.Unlock()
+		if h == hopeless {
+			s.fail(protocol.ErrWorkerLost())
+		}
+		return
+	}
+	s.lost++
+	lost, ack := s.lost, s.ack
+	s.control, s.ack = "", ""
+	s.mu.Unlock()
+	cl.log.Warn("worker lost", "job_id", s.job.String(), "control", control, "attempts_lost", lost)
+	if lost >= maxLost {
+		s.fail(protocol.ErrWorkerLost())
+		return
+	}
+	if ack != "" {
+		_ = cl.conn.nc.Publish(ack, ackNak)
+	}
+}
+
+// asking keeps one question open for each silent worker.
+type asking struct {
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	open map[string]bool
+}
+
+func (a *asking) begin(worker string, ask func(string)) {
+	a.mu.Lock()
+	busy := a.open[worker]
+	a.open[worker] = true
+	a.mu.Unlock()
+	if busy {
+		return
+	}
+	a.wg.Go(func() {
+		ask(worker)
+		a.mu.Lock()
+		delete(a.open, worker)
+		a.mu.Unlock()
+	})
+}
+
+// askWorker asks a silent worker whether it is there. That nobody listens at its
+// address any more is certain: its connection is gone.
+func (cl *Client) askWorker(control string) {
+	ctx, cancel := context.WithTimeout(cl.ctx, askTimeout)
+	defer cancel()
+	_, err := cl.conn.nc.RequestWithContext(ctx, control, nil)
+	switch {
+	case err == nil:
+		cl.workers.seen(control, time.Now())
+	case errors.Is(err, nats.ErrNoResponders):
+		cl.workers.lost(control)
+		cl.log.Warn("worker gone", "control", control)
+		cl.releaseStranded(time.Now())
+	}
+}
+
+// releaseStranded hands back jobs that were delivered to a worker which died
+// before it could announce them: the broker counts them as delivered and nobody
+// has started them. Without it they would wait for their lease to run out.
+func (cl *Client) releaseStranded(death time.Time) {
+	select {
+	case <-cl.ctx.Done():
+		return
+	case <-time.After(strandedWait):
+	}
+	waiting := map[poolClass][]*Stream{}
+	for _, s := range cl.all() {
+		s.mu.Lock()
+		if !s.closed && s.seq.attempt == 0 && s.stored != 0 && s.born.Before(death) {
+			pc := poolClass{s.pool, s.class}
+			waiting[pc] = append(waiting[pc], s)
+		}
+		s.mu.Unlock()
+	}
+	for pc, streams := range waiting {
+		stream, consumer := cl.conn.n.jobsStream(pc.class), cl.conn.n.consumer(pc.pool)
+		info, err := cl.conn.consumerInfo(cl.ctx, pc)
+		if err != nil {
+			cl.log.Warn("stranded jobs wait for their lease", "pool", pc.pool, "jobs", len(streams), "error", err)
+			continue
+		}
+		for _, s := range streams {
+			if s.stored > info.Delivered.Stream {
+				continue // still waits in the queue
+			}
+			ack := fmt.Sprintf("$JS.ACK.%s.%s.1.%d.%d.%d.0", stream, consumer, s.stored, info.Delivered.Consumer, death.UnixNano())
+			_ = cl.conn.nc.Publish(ack, ackNak)
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// run handles one delivered job, from the message to the last acknowledgement that
+// does not wait for others. It owns a slot.
+func (k *Consumer) run(m *nats.Msg, arrived time.Time) {
+	defer k.released()
+	meta, err := m.Metadata()
+	if err != nil {
+		k.log.Error("job without delivery data", "subject", m.Subject, "error", err)
+		return
+	}
+	job, frontend, ref, err := decodeJob(m.Data)
+	if err != nil {
+		k.log.Error("job cannot be read and is dropped", "subject", m.Subject, "error", err)
+		_ = k.conn.nc.Publish(m.Reply, ackTerm)
+		return
+	}
+	attempt := uint32(meta.NumDelivered)
+	if k.forgotten(job.ID) || (attempt > 1 && !k.wanted(frontend, job.ID)) {
+		_ = k.conn.nc.Publish(m.Reply, ackAck)
+		return
+	}
+	a := k.begin(m.Reply, job, frontend, attempt, arrived.Sub(meta.Timestamp))
+	defer k.unlink(a.link)
+	ctx, stop := withDeadline(a.ctx, meta.Timestamp, job.Timeout)
+	defer stop()
+	if ctx.Err() != nil { // past its deadline: not started (rule 6)
+		k.conclude(ctx, a, Outcome{}, ErrExpired)
+		return
+	}
+	if ref != nil {
+		if job.Body, err = k.conn.loadBody(ctx, *ref); err != nil {
+			k.conclude(ctx, a, Outcome{}, bodyError(err))
+			return
+		}
+	}
+	if err := a.start(); err != nil {
+		k.conclude(ctx, a, Outcome{}, err)
+		return
+	}
+	outcome, err := k.handle(ctx, a)
+	k.conclude(ctx, a, outcome, err)
+}
+
+// withDeadline ends ctx when the job's time is over. Deadlines are durations since
+// the broker stored the job.
+func withDeadline(ctx context.Context, stored time.Time, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadlineCause(ctx, stored.Add(d), ErrExpired)
+}
+
+// bodyError says what becomes of a job whose body was not read.
+func bodyError(err error) error {
+	if errors.Is(err, errBodyGone) {
+		return protocol.ErrInternal().Wrap(err)
+	}
+	return fmt.Errorf("%w: %w", ErrHandBack, err)
+}
+
+// forgotten reports whether the job was cancelled before it arrived.
+func (k *Consumer) forgotten(id ID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, ok := k.cancelled[id]
+	return ok
+}
+
+// begin makes the attempt known, so that it can be cancelled.
+func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, queued time.Duration) *Attempt {
+	a := &Attempt{
+		k: k, job: job, link: k.linkTo(frontend), subject: k.conn.n.events(frontend, job.ID),
+		number: number, ack: ack, queued: max(queued, 0), room: make(chan struct{}, 1), sent: time.Now(),
+	}
+	a.ctx, a.cancel = context.WithCancelCause(k.root)
+	k.mu.Lock()
+	older := k.byJob[job.ID]
+	k.byJob[job.ID] = a
+	k.attempts[a.key()] = a
+	k.mu.Unlock()
+	if older != nil {
+		older.drop(ErrSuperseded)
+	}
+	return a
+}
+
+// key names the attempt in this worker.
+func (a *Attempt) key() string {
+	return a.job.ID.String() + "-" + strconv.FormatUint(uint64(a.number), 36)
+}
+
+// start announces the attempt.
+func (a *Attempt) start() error {
+	data, err := json.Marshal(&startedJSON{Worker: a.k.cfg.WorkerID, Ack: a.ack, QueueU: a.queued.Microseconds()})
+	if err != nil {
+		return protocol.ErrInternal().Wrap(err)
+	}
+	return a.emit(Started, data, false)
+}
+
+// handle calls the handler; a panic in it fails the job, not the worker.
+func (k *Consumer) handle(ctx context.Context, a *Attempt) (o Outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			k.log.Error("handler panicked", "job_id", a.job.ID.String(), "panic", r, "stack", string(debug.Stack()))
+			err = protocol.ErrInternal().Wrap(fmt.Errorf("handler panicked: %v", r))
+		}
+	}()
+	return k.handler(ctx, a)
+}
+
+// ending is what becomes of an attempt.
+type ending struct {
+	status Status
+	kind   EventKind       // final event to emit; 0 for none
+	err    *protocol.Error // of a Failed event
+	ack    []byte          // acknowledgement of the job, once usage is stored; nil for none
+}
+
+// decide says what becomes of an attempt from the handler's error, why its context
+// ended (nil if it did not), and what the client may have seen of it.
+func decide(err, cause error, stream, emitted bool) ending {
+	seen := emitted && stream
+	switch {
+	case err == nil:
+		return ending{StatusFinished, Done, nil, ackAck}
+	case errors.Is(cause, ErrSuperseded): // the job belongs to the newer attempt
+		return ending{StatusCancelled, 0, nil, nil}
+	case errors.Is(cause, ErrCancelled), errors.Is(cause, ErrFrontendGone):
+		return ending{StatusCancelled, 0, nil, ackAck}
+	case errors.Is(cause, ErrShutdown) && !seen:
+		return ending{StatusHandedBack, 0, nil, ackNak}
+	case errors.Is(cause, ErrShutdown):
+		return ending{StatusFailed, Failed, protocol.ErrWorkerLost().Wrap(err), ackAck}
+	case errors.Is(err, ErrHandBack) && !emitted:
+		return ending{StatusHandedBack, 0, nil, nakIn(handBackDelay)}
+	case errors.Is(cause, ErrExpired), errors.Is(err, ErrExpired):
+		return ending{StatusFailed, Failed, protocol.ErrTimeout("The request was not answered before its deadline.").Wrap(err), ackAck}
+	}
+	return ending{StatusFailed, Failed, protocol.AsError(err), ackAck}
+}
+
+const handBackDelay = 500 * time.Millisecond
+
+// conclude emits the last event and stores usage; the job is removed when usage is
+// stored, so that what was used is never lost with it.
+func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err error) {
+	a.mu.Lock()
+	emitted := a.emitted
+	a.mu.Unlock()
+	var cause error
+	if ctx.Err() != nil {
+		cause = context.Cause(ctx)
+	}
+	e := decide(err, cause, a.job.Stream, emitted)
+	o.Timing.Queue = a.queued
+	var data []byte
+	switch e.kind {
+	case Done:
+		data, err = encodeOutcome(o)
+	case Failed:
+		data, err = e.err.MarshalJSON()
+	}
+	if err != nil && data == nil && e.kind != 0 {
+		k.log.Error("last event cannot be encoded", "job_id", a.job.ID.String(), "error", err)
+	}
+	if e.kind != 0 {
+		_ = a.emit(e.kind, data, false) // a final event waits for nothing
+	}
+	record, err := a.usageRecord(o, e.status, e.err)
+	if err != nil {
+		k.log.Error("usage cannot be encoded", "job_id", a.job.ID.String(), "error", err)
+	}
+	now := time.Now()
+	a.mu.Lock()
+	a.ended = now
+	a.heard = a.heard || e.kind == 0
+	a.usage, a.removeBy = record, e.ack
+	a.mu.Unlock()
+	a.cancel(nil)
+	if e.status == StatusHandedBack && o.Usage.TotalTokens == 0 { // nothing was used: back at once
+		k.usageStored(a)
+		return
+	}
+	k.storeUsage(a, now)
+}
+
+// finish forgets an attempt whose end is known to its frontend and whose usage is
+// stored.
+func (k *Consumer) finish(a *Attempt) {
+	a.mu.Lock()
+	over := !a.ended.IsZero() && a.heard && a.usage == nil
+	a.mu.Unlock()
+	if !over {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.attempts, a.key())
+	if k.byJob[a.job.ID] == a {
+		delete(k.byJob, a.job.ID)
+	}
+	k.settle()
+}

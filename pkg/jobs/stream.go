@@ -1,0 +1,283 @@
+package jobs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// Errors of Stream.Next.
+var (
+	ErrSilent = errors.New("no event yet")
+	ErrClosed = errors.New("stream closed")
+)
+
+const (
+	ackEvery     = 128 << 10 // bytes consumed between two acknowledgements to the worker
+	keepBuffer   = 256 << 10 // larger buffers are given back when they were read
+	storedHeader = 13        // kind, attempt, number, length of an event kept for Next
+)
+
+// Stream is the events of one job, as its submitter sees them: in order, each
+// once, of one attempt after the other. An attempt that replaces an older one
+// begins with Started again, and what the older one said is void; it comes only
+// as long as a streaming client has seen nothing (rule 4).
+//
+// Next, Ready and Kind-specific readers belong to one goroutine; Close, Stored
+// and ID may be called from any.
+type Stream struct {
+	cl      *Client
+	job     ID
+	tenant  string
+	class   Class
+	pool    string
+	subject string // the job's own
+	replay  bool   // false: text handed out is final (a streaming client)
+	born    time.Time
+
+	// Owned by the reader.
+	out   []byte // events being read; never touched by the dispatcher
+	base  []byte // the buffer that out is the rest of
+	long  []byte // event put together from several frames
+	wake  chan struct{}
+	timer *time.Timer
+	eof   bool
+
+	mu        sync.Mutex
+	in        []byte // events accepted and not yet handed to the reader
+	seq       sequence
+	waiting   bool // the reader is parked on wake
+	dirty     bool // in the dispatcher's list of streams to wake
+	closed    bool
+	ended     bool   // a final event was accepted, or the stream failed
+	forwarded bool   // a chunk or answer was handed to the reader
+	stored    uint64 // sequence in the job stream; 0 until the ack came
+	known     bool   // the job is known to be stored: ack or first event
+	payload   []byte // message to publish again, until known
+	published time.Time
+	tries     int
+	control   string    // control subject of the worker that runs the newest attempt
+	ack       string    // acknowledges the newest delivery
+	lost      int       // attempts lost with their workers
+	asked     time.Time // when missing events were last asked for
+	eaten     int       // bytes handed to the reader since the last ack
+	large     bool      // the body travels by reference
+}
+
+// ID returns the job's id.
+func (s *Stream) ID() ID { return s.job }
+
+// Stored reports whether the job is known to be in the queue: its ack or an event
+// came.
+func (s *Stream) Stored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known
+}
+
+// Next returns the next event. It waits at most wait, then returns ErrSilent; 0
+// does not wait. After Done or Failed it returns io.EOF, after Close ErrClosed.
+// The event's data is valid until the next call.
+func (s *Stream) Next(wait time.Duration) (Event, error) {
+	for {
+		if len(s.out) == 0 {
+			if err := s.fill(wait); err != nil {
+				return Event{}, err
+			}
+		}
+		e, whole := s.take()
+		if !whole {
+			continue
+		}
+		s.eof = e.Kind.final()
+		return e, nil
+	}
+}
+
+// Ready reports whether Next has an event, or part of one, without waiting.
+func (s *Stream) Ready() bool {
+	if len(s.out) > 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.in) > 0
+}
+
+// fill swaps the reader's empty buffer for what the dispatcher has gathered,
+// waiting for the first event if there is none.
+func (s *Stream) fill(wait time.Duration) error {
+	armed := false
+	s.mu.Lock()
+	for len(s.in) == 0 {
+		switch {
+		case s.closed:
+			s.mu.Unlock()
+			return ErrClosed
+		case s.eof || s.ended:
+			s.mu.Unlock()
+			return io.EOF
+		case wait <= 0:
+			s.mu.Unlock()
+			return ErrSilent
+		}
+		s.waiting = true
+		s.mu.Unlock()
+		if !armed {
+			armed = true
+			s.arm(wait)
+		}
+		select {
+		case <-s.wake:
+		case <-s.timer.C:
+			wait = 0
+		}
+		s.mu.Lock()
+		s.waiting = false
+	}
+	empty := s.base[:0]
+	if cap(empty) > keepBuffer {
+		empty = nil
+	}
+	s.base, s.out, s.in = s.in, s.in, empty
+	s.forwarded = s.forwarded || holdsText(s.out)
+	ack, control := s.consumedLocked(len(s.out))
+	s.mu.Unlock()
+	if armed && wait > 0 {
+		s.timer.Stop()
+	}
+	if ack.number != 0 {
+		s.cl.tell(control, &ack)
+	}
+	return nil
+}
+
+func (s *Stream) arm(wait time.Duration) {
+	if s.timer == nil {
+		s.timer = time.NewTimer(wait)
+		return
+	}
+	s.timer.Reset(wait)
+}
+
+// consumedLocked counts n bytes as handed on and says which number to acknowledge
+// to the worker, if any.
+func (s *Stream) consumedLocked(n int) (ack frame, control string) {
+	s.eaten += n
+	if s.eaten < ackEvery || s.ended || s.control == "" {
+		return frame{}, ""
+	}
+	s.eaten = 0
+	return frame{job: s.job, attempt: s.seq.attempt, number: s.seq.next - 1, kind: ctlAck}, s.control
+}
+
+// take reads one frame from out; whole is false if the event goes on.
+func (s *Stream) take() (e Event, whole bool) {
+	kind := s.out[0]
+	e = Event{
+		Kind:    EventKind(kind &^ frameMore),
+		Attempt: binary.LittleEndian.Uint32(s.out[1:]),
+		Number:  binary.LittleEndian.Uint32(s.out[5:]),
+	}
+	end := storedHeader + int(binary.LittleEndian.Uint32(s.out[9:]))
+	e.Data = s.out[storedHeader:end:end]
+	s.out = s.out[end:]
+	if e.Kind == Started {
+		s.long = nil // of an attempt that was given up
+	}
+	if kind&frameMore != 0 {
+		s.long = append(s.long, e.Data...)
+		if len(s.long) > maxEvent {
+			s.long = nil
+			s.fail(protocol.ErrUpstream(fmt.Sprintf("the model sent a piece of more than %d MB", maxEvent>>20)))
+		}
+		return e, false
+	}
+	if len(s.long) > 0 {
+		e.Data = append(s.long, e.Data...)
+		s.long = nil
+	}
+	return e, true
+}
+
+// holdsText reports whether a chunk or an answer is among the events.
+func holdsText(b []byte) bool {
+	for len(b) > 0 {
+		if k := EventKind(b[0] &^ frameMore); k == Chunk || k == Answer {
+			return true
+		}
+		b = b[storedHeader+int(binary.LittleEndian.Uint32(b[9:])):]
+	}
+	return false
+}
+
+func (s *Stream) keepLocked(f *frame) {
+	kind := byte(f.kind)
+	if f.more {
+		kind |= frameMore
+	}
+	s.in = append(s.in, kind)
+	s.in = binary.LittleEndian.AppendUint32(s.in, f.attempt)
+	s.in = binary.LittleEndian.AppendUint32(s.in, f.number)
+	s.in = binary.LittleEndian.AppendUint32(s.in, uint32(len(f.data)))
+	s.in = append(s.in, f.data...)
+}
+
+// fail ends the stream with an error of this side and gives the job up.
+func (s *Stream) fail(err *protocol.Error) {
+	s.mu.Lock()
+	if s.ended || s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.failLocked(err)
+	s.mu.Unlock()
+	s.cl.abandon(s)
+}
+
+// failLocked ends the stream with an error of this side.
+func (s *Stream) failLocked(err *protocol.Error) {
+	s.ended = true
+	s.seq.closed = true
+	data, merr := err.MarshalJSON()
+	if merr != nil {
+		data = nil // read as an internal error
+	}
+	s.keepLocked(&frame{kind: Failed, attempt: s.seq.attempt, number: s.seq.next, data: data})
+	s.wakeLocked()
+}
+
+func (s *Stream) wakeLocked() {
+	if s.waiting {
+		s.waiting = false
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Close ends the stream. An unfinished job is cancelled: taken out of the queue
+// if it waits, stopped if it runs.
+func (s *Stream) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	unfinished := !s.ended
+	s.wakeLocked()
+	s.mu.Unlock()
+	if unfinished {
+		s.cl.abandon(s)
+	} else {
+		s.cl.forget(s.job)
+		s.cl.dropBody(s)
+	}
+}

@@ -1,0 +1,103 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// tend does what has to be done from time to time, for all attempts together: sign
+// of life, leases, heartbeats, repeating what was not confirmed, lost pull
+// requests. It ends with k.stop.
+func (k *Consumer) tend() {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	status := k.conn.nc.StatusChanged(nats.CONNECTED)
+	defer k.conn.nc.RemoveStatusListener(status)
+	var beaten, leased time.Time
+	for {
+		select {
+		case <-k.stop.Done():
+			return
+		case <-status: // requests of the old connection are void
+			k.forgetPulls()
+		case <-tick.C:
+		}
+		now := time.Now()
+		if now.Sub(beaten) >= beatEvery {
+			beaten = now
+			_ = k.conn.nc.PublishRequest(k.conn.n.aliveWorker(k.cfg.WorkerID), k.control, nil)
+		}
+		lease := now.Sub(leased) >= k.conn.cfg.AckWait/3
+		if lease {
+			leased = now
+		}
+		for _, a := range k.all() {
+			k.care(a, now, lease)
+		}
+		k.question(now)
+		k.lapse(now)
+		if k.missing.Swap(false) {
+			k.aux.Go(k.restorePool)
+		}
+	}
+}
+
+// restorePool creates the pool's consumers again, which somebody deleted.
+func (k *Consumer) restorePool() {
+	ctx, cancel := context.WithTimeout(k.stop, 5*time.Second)
+	defer cancel()
+	if err := k.conn.EnsurePool(ctx, k.cfg.Pool); err != nil && k.stop.Err() == nil {
+		k.log.Warn("pool has no queue", "pool", k.cfg.Pool, "error", err)
+	}
+}
+
+func (k *Consumer) all() []*Attempt {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := make([]*Attempt, 0, len(k.attempts))
+	for _, a := range k.attempts {
+		all = append(all, a)
+	}
+	return all
+}
+
+// care looks after one attempt.
+func (k *Consumer) care(a *Attempt, now time.Time, lease bool) {
+	a.mu.Lock()
+	ended, heard, sent := a.ended, a.heard, a.sent
+	record, recordAt := a.usage != nil, a.usageAt
+	a.mu.Unlock()
+	if lease && (ended.IsZero() || record) {
+		_ = k.conn.nc.Publish(a.ack, progress)
+	}
+	switch {
+	case ended.IsZero():
+		if now.Sub(sent) >= silentAfter {
+			a.beat(now)
+		}
+	case !heard && now.Sub(ended) > insistFor:
+		a.drop(ErrCancelled)
+		k.finish(a)
+	case !heard && now.Sub(sent) >= insistEvery:
+		a.beat(now)
+	}
+	if record && !ended.IsZero() && now.Sub(recordAt) >= usageAgain {
+		k.storeUsage(a, now)
+	}
+}
+
+func (k *Consumer) forgetPulls() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for token, p := range k.pulls {
+		k.endPull(token, p)
+	}
+	k.notBefore = time.Time{}
+	for id, at := range k.cancelled {
+		if time.Since(at) > cancelMemory {
+			delete(k.cancelled, id)
+		}
+	}
+}
