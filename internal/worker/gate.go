@@ -13,8 +13,8 @@ import (
 // targets of a worker, so that a job can wait for whichever of several is free
 // first.
 type gate struct {
-	mu      sync.Mutex // guards everything below, and every health and quota
-	health  map[healthKey]*health
+	mu      sync.Mutex // guards everything below, and every condition and quota
+	targets map[targetKey]*condition
 	quotas  map[string]*quota // by provider
 	waiters []*waiter         // in order of arrival
 }
@@ -42,7 +42,7 @@ type brokenError struct{ wait time.Duration }
 func (e *brokenError) Error() string { return fmt.Sprintf("all targets are broken for %v", e.wait) }
 
 func newGate() *gate {
-	return &gate{health: make(map[healthKey]*health), quotas: make(map[string]*quota)}
+	return &gate{targets: make(map[targetKey]*condition), quotas: make(map[string]*quota)}
 }
 
 // acquire takes the first of targets that may be called now. If all that work
@@ -108,7 +108,7 @@ func (g *gate) end(l lease, r result) {
 }
 
 func (g *gate) give(l lease, r result, now time.Time) {
-	h := l.target.health
+	h := l.target.condition
 	h.inUse--
 	l.target.quota.inUse--
 	h.breaker.end(l.target.breaker, l.probe, r, now)
@@ -141,16 +141,16 @@ func (g *gate) pick(targets []*target, now time.Time) (got lease, full bool, ret
 	if t == nil {
 		return lease{}, full, retry
 	}
-	t.health.inUse++
+	t.condition.inUse++
 	t.quota.inUse++
-	return lease{target: t, probe: t.health.breaker.begin()}, false, 0
+	return lease{target: t, probe: t.condition.breaker.begin()}, false, 0
 }
 
 // look returns the first of targets that may be called; without one, whether any
 // is merely full, and how long until a broken one may be tried (0 if none is).
 func (g *gate) look(targets []*target, now time.Time) (found *target, full bool, retry time.Duration) {
 	for _, t := range targets {
-		ok, wait := t.health.breaker.ready(now)
+		ok, wait := t.condition.breaker.ready(now)
 		switch {
 		case !ok && (retry == 0 || wait < retry):
 			retry = wait
@@ -162,4 +162,11 @@ func (g *gate) look(targets []*target, now time.Time) (found *target, full bool,
 		}
 	}
 	return nil, full, retry
+}
+
+// waiting is the number of jobs that wait for a target.
+func (g *gate) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiters)
 }

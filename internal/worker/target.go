@@ -7,7 +7,7 @@ import (
 )
 
 // target is one way to answer a model: a provider, the model's name there and how
-// to call it. It does not change; what is learned about it is in health and
+// to call it. It does not change; what is learned about it is in condition and
 // quota, which outlive a reload.
 type target struct {
 	provider     string
@@ -20,22 +20,31 @@ type target struct {
 	retries      Retries
 	streamAlways bool
 
-	health *health
-	quota  *quota
+	condition *condition
+	quota     *quota
 }
 
-// healthKey identifies what fails and fills up together. Equal keys before and
+// newTarget is a target of spec with the provider's defaults.
+func newTarget(spec *ProviderSpec, model string, h *condition, g *gate) *target {
+	return &target{
+		provider: spec.Name, impl: spec.Provider, model: model,
+		breaker: spec.Breaker, limits: spec.Limits, retries: spec.Retries, streamAlways: spec.StreamAlways,
+		condition: h, quota: g.quotaOf(spec.Name, spec.Concurrency),
+	}
+}
+
+// targetKey identifies what fails and fills up together. Equal keys before and
 // after a reload keep their breaker and count.
-type healthKey struct {
+type targetKey struct {
 	name     string // the configured model's name; "" for models nobody configured
 	provider string
 	identity string
 	model    string
 }
 
-// health is what is known about a target. Guarded by gate.mu.
-type health struct {
-	key     healthKey
+// condition is what is known about a target. Guarded by gate.mu.
+type condition struct {
+	key     targetKey
 	label   string // for metrics: the name of the model, or the prefix it was routed by
 	inUse   int
 	breaker breaker
@@ -52,7 +61,7 @@ type quota struct {
 
 // full reports whether another call would be too many. Holds gate.mu.
 func (t *target) full() bool {
-	return t.concurrency > 0 && t.health.inUse >= t.concurrency ||
+	return t.concurrency > 0 && t.condition.inUse >= t.concurrency ||
 		t.quota.limit > 0 && t.quota.inUse >= t.quota.limit
 }
 
@@ -61,7 +70,7 @@ func (t *target) full() bool {
 const maxUnlisted = 1024
 
 // pin returns what is known under key, kept until the next retain without it.
-func (g *gate) pin(key healthKey, label string) *health {
+func (g *gate) pin(key targetKey, label string) *condition {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.known(key, label)
@@ -70,7 +79,7 @@ func (g *gate) pin(key healthKey, label string) *health {
 }
 
 // hold returns what is known under key, kept until drop.
-func (g *gate) hold(key healthKey, label string) *health {
+func (g *gate) hold(key targetKey, label string) *condition {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.known(key, label)
@@ -80,46 +89,47 @@ func (g *gate) hold(key healthKey, label string) *health {
 
 // drop takes one hold back. What nobody uses and nothing is known about is
 // forgotten.
-func (g *gate) drop(h *health) {
+func (g *gate) drop(h *condition) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if h.refs--; h.idle() && h.breaker == (breaker{}) {
-		delete(g.health, h.key)
+		delete(g.targets, h.key)
 	}
 }
 
-// retain unpins everything but keep, and forgets what nobody holds.
-func (g *gate) retain(keep map[*health]bool) {
+// retain unpins everything but keep, and forgets what nobody uses and nothing is
+// known about.
+func (g *gate) retain(keep map[*condition]bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for key, h := range g.health {
-		if h.pinned = keep[h]; h.idle() {
-			delete(g.health, key)
+	for key, h := range g.targets {
+		if h.pinned = keep[h]; h.idle() && h.breaker == (breaker{}) {
+			delete(g.targets, key)
 		}
 	}
 }
 
 // known returns the entry for key, making it if need be. Holds g.mu.
-func (g *gate) known(key healthKey, label string) *health {
-	h := g.health[key]
+func (g *gate) known(key targetKey, label string) *condition {
+	h := g.targets[key]
 	if h == nil {
-		h = &health{key: key, label: label}
+		h = &condition{key: key, label: label}
 		g.makeRoom()
-		g.health[key] = h
+		g.targets[key] = h
 	}
 	return h
 }
 
-func (h *health) idle() bool { return h.refs == 0 && !h.pinned }
+func (h *condition) idle() bool { return h.refs == 0 && !h.pinned }
 
 // makeRoom forgets an unused, unlisted target if there are too many. Holds g.mu.
 func (g *gate) makeRoom() {
-	if len(g.health) < maxUnlisted {
+	if len(g.targets) < maxUnlisted {
 		return
 	}
-	for key, h := range g.health {
+	for key, h := range g.targets {
 		if h.idle() {
-			delete(g.health, key)
+			delete(g.targets, key)
 			return
 		}
 	}
@@ -144,7 +154,7 @@ const operatorPause = time.Minute
 
 // mayNote reports whether the operator should be told about h now, and notes
 // that it is done.
-func (g *gate) mayNote(h *health, now time.Time) bool {
+func (g *gate) mayNote(h *condition, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !h.noted.IsZero() && now.Sub(h.noted) < operatorPause {
