@@ -96,20 +96,26 @@ type Worker struct {
 
 // Provider is a model server.
 type Provider struct {
-	Kind         string            `yaml:"kind" default:"" enum:"openai|anthropic|echo" required:"yes" help:"Protocol of the server: openai for every compatible one."`
-	BaseURL      URL               `yaml:"base_url" default:"" check:"url" help:"Where the API begins. Empty: the vendor's own."`
-	Key          Secret            `yaml:"key" default:"" help:"API key, best as ${NAME}."`
-	KeyEnv       string            `yaml:"key_env" default:"" check:"variable" help:"Variable that holds the API key; instead of key."`
-	KeyHeader    string            `yaml:"key_header" default:"" check:"header" help:"Header that carries the key, such as api-key. Empty: as the kind of server has it."`
-	Headers      map[string]Secret `yaml:"headers" key:"header" help:"More headers for every call."`
-	Query        map[string]Secret `yaml:"query" help:"More query parameters for every call, such as api-version."`
-	OmitThinking bool              `yaml:"omit_thinking" default:"false" help:"Keep the model's thinking out of answers (anthropic)."`
-	StreamAlways bool              `yaml:"stream_always" default:"false" help:"Call streaming even for a JSON answer: for servers behind proxies that cut silent connections."`
-	Concurrency  int               `yaml:"concurrency" default:"0" min:"0" help:"Most calls at once from one worker. 0: no limit."`
-	Pool         string            `yaml:"pool" default:"" check:"name" help:"Pool whose workers offer this server's models. Empty: every pool."`
-	Timeouts     Timeouts          `yaml:"timeouts"`
-	Retries      Retries           `yaml:"retries"`
-	Discover     Discover          `yaml:"discover"`
+	Kind            string            `yaml:"kind" default:"" enum:"openai|anthropic|echo" required:"yes" help:"Protocol of the server: openai for every compatible one."`
+	BaseURL         URL               `yaml:"base_url" default:"" check:"url" help:"Where the API begins. Empty: the vendor's own."`
+	Key             Secret            `yaml:"key" default:"" help:"API key, best as ${NAME}."`
+	KeyEnv          string            `yaml:"key_env" default:"" check:"variable" help:"Variable that holds the API key; instead of key."`
+	KeyHeader       string            `yaml:"key_header" default:"" check:"header" help:"Header that carries the key, such as api-key. Empty: as the kind of server has it."`
+	Headers         map[string]Secret `yaml:"headers" key:"header" help:"More headers for every call."`
+	Query           map[string]Secret `yaml:"query" help:"More query parameters for every call, such as api-version."`
+	Path            string            `yaml:"path" default:"" help:"Path of a completion below base_url; {model} stands for the model (openai). Empty: /chat/completions."`
+	ModelsPath      string            `yaml:"models_path" default:"" help:"Path of the model list below base_url (openai). Empty: /models."`
+	TokensField     string            `yaml:"tokens_field" default:"" enum:"|max_tokens|max_completion_tokens" help:"The only one of the two that the server knows; the other is renamed to it (openai). Empty: both go as they came."`
+	NoDeveloper     bool              `yaml:"no_developer" default:"false" help:"Send messages of the role developer as system (openai)."`
+	NoStreamOptions bool              `yaml:"no_stream_options" default:"false" help:"For servers that refuse stream_options: usage of streams is not asked for (openai)."`
+	KeepStore       bool              `yaml:"keep_store" default:"false" help:"Send store and metadata on instead of keeping them to Osiris (openai)."`
+	OmitThinking    bool              `yaml:"omit_thinking" default:"false" help:"Keep the model's thinking out of answers (anthropic)."`
+	StreamAlways    bool              `yaml:"stream_always" default:"false" help:"Call streaming even for a JSON answer: for servers behind proxies that cut silent connections."`
+	Concurrency     int               `yaml:"concurrency" default:"0" min:"0" help:"Most calls at once from one worker. 0: no limit."`
+	Pool            string            `yaml:"pool" default:"" check:"name" help:"Pool whose workers offer this server's models. Empty: every pool."`
+	Timeouts        Timeouts          `yaml:"timeouts"`
+	Retries         Retries           `yaml:"retries"`
+	Discover        Discover          `yaml:"discover"`
 }
 
 // Timeouts bound the phases of a call. Zero means no limit.
