@@ -1,0 +1,97 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+func TestDecide(t *testing.T) {
+	upstream := protocol.ErrUpstream("the model is away")
+	for _, c := range []struct {
+		name            string
+		err, cause      error
+		stream, emitted bool
+		status          Status
+		kind            EventKind
+		ack             string
+	}{
+		{"complete", nil, nil, true, true, StatusFinished, Done, "+ACK"},
+		{"complete although cancelled meanwhile", nil, ErrCancelled, true, true, StatusFinished, Done, "+ACK"},
+		{"failed", upstream, nil, false, false, StatusFailed, Failed, "+ACK"},
+		{"failed with an unknown error", errors.New("x"), nil, true, true, StatusFailed, Failed, "+ACK"},
+		{"client left", ErrCancelled, ErrCancelled, true, true, StatusCancelled, 0, "+ACK"},
+		{"frontend died", ErrFrontendGone, ErrFrontendGone, false, false, StatusCancelled, 0, "+ACK"},
+		{"newer attempt", ErrSuperseded, ErrSuperseded, false, true, StatusCancelled, 0, ""},
+		{"stopping before text", ErrShutdown, ErrShutdown, true, false, StatusHandedBack, 0, "-NAK"},
+		{"stopping, text that nobody saw", ErrShutdown, ErrShutdown, false, true, StatusHandedBack, 0, "-NAK"},
+		{"stopping after text", ErrShutdown, ErrShutdown, true, true, StatusFailed, Failed, "+ACK"},
+		{"handed back", fmt.Errorf("no target: %w", ErrHandBack), nil, true, false, StatusHandedBack, 0, string(nakIn(handBackDelay))},
+		{"handed back too late", ErrHandBack, nil, true, true, StatusFailed, Failed, "+ACK"},
+		{"deadline while running", errors.New("x"), ErrExpired, true, true, StatusFailed, Failed, "+ACK"},
+		{"deadline before the start", ErrExpired, nil, false, false, StatusFailed, Failed, "+ACK"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := decide(c.err, c.cause, c.stream, c.emitted)
+			if e.status != c.status || e.kind != c.kind || string(e.ack) != c.ack {
+				t.Fatalf("got %s, event %d, ack %q", e.status, e.kind, e.ack)
+			}
+			if (e.kind == Failed) != (e.err != nil) {
+				t.Fatalf("event %d with error %v", e.kind, e.err)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		silence time.Duration
+		gone    bool
+		want    health
+	}{
+		{0, false, healthy}, {time.Second, false, healthy}, {1200 * time.Millisecond, false, suspect},
+		{2500 * time.Millisecond, false, dead}, {10 * time.Second, false, hopeless}, {0, true, hopeless},
+	} {
+		if got := judge(c.silence, c.gone); got != c.want {
+			t.Errorf("silent for %s, gone %t: %d, want %d", c.silence, c.gone, got, c.want)
+		}
+	}
+}
+
+func TestQueueDepth(t *testing.T) {
+	var d queueDepth
+	at := time.Unix(1000, 0)
+	if d.full(1) {
+		t.Fatal("an unknown queue is full")
+	}
+	d.update(0, 100, at)
+	d.since = 50
+	if d.full(10) {
+		t.Fatal("a queue whose jobs are all taken is full")
+	}
+	d.update(9, 100, at.Add(time.Second))
+	if d.full(10) || d.since != 0 {
+		t.Fatalf("%+v is full", d)
+	}
+	d.since++
+	if !d.full(10) {
+		t.Fatalf("%+v is not full", d)
+	}
+	if got := d.retryAfter(); got != retryDefault {
+		t.Fatalf("retry after %s without a rate", got)
+	}
+	d.update(1000, 300, at.Add(2*time.Second)) // 200 a second, averaged with 0
+	if d.rate != 100 {
+		t.Fatalf("rate %f", d.rate)
+	}
+	if got := d.retryAfter(); got != time.Second {
+		t.Fatalf("retry after %s", got)
+	}
+	d.update(100_000_000, 500, at.Add(3*time.Second))
+	if got := d.retryAfter(); got != retryLongest {
+		t.Fatalf("retry after %s", got)
+	}
+}
