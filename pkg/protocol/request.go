@@ -13,6 +13,14 @@ type Request struct {
 	Body         []byte            // the JSON object as it came; never modified
 }
 
-// ParseRequest validates a chat completion request. body is retained and must not
-// change afterwards. The error is always an *Error for the caller's eyes.
-func ParseRequest(body []byte) (*Request, error) { return DecodeRequest(body) }
+// ParseRequest validates the body of a chat completion request: strict JSON,
+// then a model, then the messages, then everything else that requestSchema knows;
+// the error, always an *Error for the caller's eyes, is the first fault in that
+// order. Its memory is bounded by the size of body, which is retained and must
+// not change afterwards.
+func ParseRequest(body []byte) (*Request, error) {
+	if err := validate(body); err != nil {
+		return nil, err
+	}
+	return DecodeRequest(body)
+}
