@@ -49,13 +49,14 @@ func (p *Provider) Models(ctx context.Context) ([]provider.Model, error) {
 	}
 }
 
-// listed is a model in all shapes seen: OpenAI's, Ollama's own, Gemini's own.
+// listed is a model in all shapes seen: OpenAI's, Ollama's own, Gemini's own. The
+// members are read one by one, since any may have an odd type.
 type listed struct {
-	ID      string         `json:"id"`
-	Name    string         `json:"name"`
-	Model   string         `json:"model"`
+	ID      jsontext.Value `json:"id"`
+	Name    jsontext.Value `json:"name"`
+	Model   jsontext.Value `json:"model"`
 	Created jsontext.Value `json:"created"`
-	OwnedBy string         `json:"owned_by"`
+	OwnedBy jsontext.Value `json:"owned_by"`
 }
 
 // parseModels reads {"data":[…]}, {"models":[…]} or a bare list, of objects or names.
@@ -90,19 +91,27 @@ func parseModels(body []byte) ([]provider.Model, error) {
 
 // parseModel returns a model without ID for an entry that makes no sense.
 func parseModel(entry jsontext.Value) provider.Model {
-	if entry.Kind() == '"' {
-		var id string
-		_ = json.Unmarshal(entry, &id, lenient())
+	if id := text(entry); id != "" {
 		return provider.Model{ID: id}
 	}
 	var v listed
-	// A member of an odd type leaves those before it: the name counts.
-	_ = json.Unmarshal(entry, &v, lenient())
-	return provider.Model{
-		ID:      strings.TrimPrefix(cmp.Or(v.ID, v.Name, v.Model), "models/"),
-		Created: unixTime(v.Created),
-		OwnedBy: v.OwnedBy,
+	if json.Unmarshal(entry, &v, lenient()) != nil {
+		return provider.Model{}
 	}
+	return provider.Model{
+		ID:      strings.TrimPrefix(cmp.Or(text(v.ID), text(v.Name), text(v.Model)), "models/"),
+		Created: unixTime(v.Created),
+		OwnedBy: text(v.OwnedBy),
+	}
+}
+
+// text is a JSON string's text, "" for any other value.
+func text(v jsontext.Value) string {
+	var s string
+	if v.Kind() != '"' || json.Unmarshal(v, &s, lenient()) != nil {
+		return ""
+	}
+	return s
 }
 
 // unixTime reads a number, whole or not, also in quotes.

@@ -206,7 +206,7 @@ func (c *Call) fail(err error, other func(error) error) error {
 		return context.Cause(c.parent)
 	}
 	if reason := c.watch.reason(); reason != nil {
-		return timedOut(reason, c.payload)
+		return TimedOut(reason, c.payload)
 	}
 	if pe, ok := errors.AsType[*provider.Error](err); ok {
 		return pe

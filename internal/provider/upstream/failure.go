@@ -48,7 +48,8 @@ func (c *Call) rubbish(err error) error {
 	}
 }
 
-func timedOut(t *TimeoutError, answered bool) error {
+// TimedOut is what a reached limit means. answered tells whether payload had come.
+func TimedOut(t *TimeoutError, answered bool) *provider.Error {
 	texts := map[Phase]string{
 		PhaseConnect:    "The model's server did not take the request within %s.",
 		PhaseFirstToken: "The model's server did not begin to answer within %s.",
