@@ -13,6 +13,47 @@ type Chunk struct {
 	// `"provider":"x","timings":{}`. Known and dropped: id, object, created, model.
 	// A member named error is never among them.
 	Extra []byte
+
+	// Where the parser keeps what it had to put together.
+	members       []extraMember
+	scratch       []byte
+	text, thought []byte
+}
+
+// reset empties c for the next chunk and keeps its space, unless a giant chunk
+// made that large.
+func (c *Chunk) reset() {
+	if cap(c.scratch) > keptScratch {
+		c.scratch = nil
+	}
+	if cap(c.text)+cap(c.thought) > keptScratch {
+		c.text, c.thought = nil, nil
+	}
+	if cap(c.members) > 1024 {
+		c.members = nil
+	}
+	*c = Chunk{Choices: c.Choices[:0], members: c.members[:0], scratch: c.scratch[:0], text: c.text, thought: c.thought}
+}
+
+// addChoice adds a choice, in the space of one of an earlier chunk if there is any.
+func (c *Chunk) addChoice() *Choice {
+	n := len(c.Choices)
+	if n == cap(c.Choices) {
+		c.Choices = append(c.Choices, Choice{})
+	} else {
+		c.Choices = c.Choices[:n+1]
+		c.Choices[n] = Choice{ToolCalls: c.Choices[n].ToolCalls[:0]}
+	}
+	return &c.Choices[n]
+}
+
+// keep joins parts in the scratch space and returns the result.
+func (c *Chunk) keep(parts ...[]byte) []byte {
+	at := len(c.scratch)
+	for _, part := range parts {
+		c.scratch = append(c.scratch, part...)
+	}
+	return c.scratch[at:len(c.scratch):len(c.scratch)]
 }
 
 // Choice is one element of a chunk's choices, with its delta flattened in.
