@@ -157,5 +157,11 @@ func newID() string {
 	if err != nil || host == "" {
 		host = "worker"
 	}
-	return strings.ToLower(host + "-" + rand.Text()[:8])
+	host = strings.Map(func(r rune) rune {
+		if r < 0x80 && jobs.ValidName(string(r)) {
+			return r
+		}
+		return '-'
+	}, host)
+	return host[:min(len(host), 40)] + "-" + rand.Text()[:8]
 }
