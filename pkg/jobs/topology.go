@@ -1,8 +1,246 @@
 package jobs
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
-func (c *Conn) prepare(ctx context.Context) error { return nil }
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
 
-// EnsurePool makes sure that the pool's consumers exist.
-func (c *Conn) EnsurePool(ctx context.Context, pool string) error { return nil }
+const (
+	// bodyAge is how long a large body is kept: longer than any job may take.
+	bodyAge = 25 * time.Hour
+	// workerTTL is how long a worker that says nothing is still listed; it speaks
+	// every ten seconds.
+	workerTTL = 30 * time.Second
+	// peersGrace is how long a cluster may take to gather the peers for three
+	// copies before one copy is settled for.
+	peersGrace = 10 * time.Second
+	// maxWaiting is how many pulls may wait at one consumer: its workers' slots.
+	maxWaiting = 16384
+)
+
+// prepare creates the streams and buckets that are missing and brings the limits
+// of the others up to date.
+func (c *Conn) prepare(ctx context.Context) error {
+	group, gctx := errgroup.WithContext(ctx)
+	for _, want := range c.streams() {
+		group.Go(func() error { return c.ensureStream(gctx, want) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for bucket, kv := range map[string]*jetstream.KeyValue{
+		c.n.keysBucket(): &c.keys, c.n.modelsBucket(): &c.models, c.n.workersBucket(): &c.workers,
+	} {
+		err := c.persist(ctx, "open bucket", func(ctx context.Context) (err error) {
+			*kv, err = c.js.KeyValue(ctx, bucket)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("open bucket %s: %w", bucket, err)
+		}
+	}
+	return nil
+}
+
+// streams returns the configuration of every stream, those below buckets included.
+func (c *Conn) streams() []jetstream.StreamConfig {
+	var all []jetstream.StreamConfig
+	for _, class := range Classes() {
+		all = append(all, jetstream.StreamConfig{
+			Name: c.n.jobsStream(class), Subjects: []string{c.n.classFilter(class)},
+			Description: "jobs of class " + class.String(),
+			Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+			MaxMsgs: c.cfg.MaxQueued, MaxBytes: c.cfg.MaxQueuedBytes,
+			// The job is the subject, so these two refuse a job that is queued or runs.
+			MaxMsgsPerSubject: 1, DiscardNewPerSubject: true,
+			AllowDirect: true, AllowMsgTTL: true, AllowAtomicPublish: true,
+		})
+	}
+	return append(all,
+		jetstream.StreamConfig{
+			Name: c.n.usageStream(), Subjects: []string{c.n.usageFilter()}, Description: "usage of every attempt",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
+			MaxAge: c.cfg.UsageAge, MaxBytes: c.cfg.MaxUsageBytes, AllowDirect: true,
+		},
+		jetstream.StreamConfig{
+			Name: c.n.bodiesStream(), Subjects: []string{c.n.bodiesFilter()}, Description: "parts of large request bodies",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+			MaxAge: bodyAge, MaxBytes: c.cfg.MaxBodiesBytes, AllowDirect: true,
+		},
+		c.bucket(c.n.keysBucket(), "API keys, hashed", 0),
+		c.bucket(c.n.modelsBucket(), "which pool serves which model", 0),
+		c.bucket(c.n.workersBucket(), "workers that are there", workerTTL),
+	)
+}
+
+// bucket returns the stream below a key-value bucket, as the clients of NATS lay
+// it out. Direct reads stay off: then every read is the leader's, and one made
+// after an acknowledged write sees it.
+func (c *Conn) bucket(name, description string, ttl time.Duration) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: c.n.bucketStream(name), Subjects: []string{"$KV." + name + ".>"}, Description: description,
+		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxMsgsPerSubject: 1, MaxBytes: 64 << 20, MaxAge: ttl,
+		AllowRollup: true, DenyDelete: true,
+	}
+}
+
+// ensureStream creates the stream or updates its limits. Any number of processes
+// may do so at once, on a cluster that is still electing.
+func (c *Conn) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	began := time.Now()
+	err := c.persist(ctx, "prepare stream "+want.Name, func(ctx context.Context) error {
+		have, err := c.js.Stream(ctx, want.Name)
+		if err == nil {
+			return c.updateStream(ctx, have.CachedInfo().Config, want)
+		}
+		if hasCode(err, jetstream.JSErrCodeStreamNotFound) {
+			return c.createStream(ctx, want, time.Since(began) > peersGrace)
+		}
+		return err
+	})
+	if hasCode(err, codeStorageExceeded) {
+		return fmt.Errorf("prepare stream %s: %w: it reserves %d MiB; lower the queue's limits or raise max_file_store of nats",
+			want.Name, err, want.MaxBytes>>20)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare stream %s: %w", want.Name, err)
+	}
+	return nil
+}
+
+// createStream creates a stream with the copies asked for; without a number, with
+// three if there are servers for them. Only when that was tried for long enough
+// (settle) is one copy made on a cluster of two.
+func (c *Conn) createStream(ctx context.Context, want jetstream.StreamConfig, settle bool) error {
+	if want.Replicas = c.cfg.Replicas; want.Replicas > 0 {
+		_, err := c.js.CreateStream(ctx, want)
+		return err
+	}
+	want.Replicas = 3
+	_, err := c.js.CreateStream(ctx, want)
+	switch {
+	case hasCode(err, codeReplicasNoneHere):
+	case hasCode(err, codeNoPeers) && settle && !strings.Contains(err.Error(), "offline"):
+		c.log.Warn("cluster has no three servers: the stream gets one copy, and is lost with its server", "stream", want.Name)
+	default:
+		return err
+	}
+	want.Replicas = 1
+	_, err = c.js.CreateStream(ctx, want)
+	return err
+}
+
+// updateStream brings have up to want, if they differ in what updates may change.
+func (c *Conn) updateStream(ctx context.Context, have, want jetstream.StreamConfig) error {
+	merged, changed := mergeStream(have, want)
+	if c.cfg.Replicas > 0 && c.cfg.Replicas != have.Replicas {
+		merged.Replicas, changed = c.cfg.Replicas, true
+	}
+	if c.cfg.Replicas == 0 && have.Replicas < 3 && c.nc.ConnectedClusterName() != "" {
+		raised := merged
+		raised.Replicas = 3
+		_, err := c.js.UpdateStream(ctx, raised)
+		if !hasCode(err, codeNoPeers) && !hasCode(err, codeReplicasNoneHere) {
+			return err
+		}
+	}
+	if !changed {
+		return nil
+	}
+	_, err := c.js.UpdateStream(ctx, merged)
+	return err
+}
+
+// mergeStream returns have with the limits of want, and whether that differs from
+// have. Subjects and abilities are only ever added: a newer version may rely on
+// what this one does not know.
+func mergeStream(have, want jetstream.StreamConfig) (jetstream.StreamConfig, bool) {
+	merged := have
+	changed := false
+	if limit(have.MaxMsgs) != limit(want.MaxMsgs) {
+		merged.MaxMsgs, changed = want.MaxMsgs, true
+	}
+	if limit(have.MaxBytes) != limit(want.MaxBytes) {
+		merged.MaxBytes, changed = want.MaxBytes, true
+	}
+	if have.MaxAge != want.MaxAge {
+		merged.MaxAge, changed = want.MaxAge, true
+	}
+	for _, able := range []struct {
+		merged *bool
+		want   bool
+	}{
+		{&merged.AllowDirect, want.AllowDirect}, {&merged.AllowMsgTTL, want.AllowMsgTTL},
+		{&merged.AllowAtomicPublish, want.AllowAtomicPublish},
+	} {
+		if able.want && !*able.merged {
+			*able.merged, changed = true, true
+		}
+	}
+	for _, subject := range want.Subjects {
+		if !slices.Contains(merged.Subjects, subject) {
+			merged.Subjects, changed = append(slices.Clone(merged.Subjects), subject), true
+		}
+	}
+	return merged, changed
+}
+
+// limit maps both spellings of "no limit" to one.
+func limit(n int64) int64 { return max(n, 0) }
+
+// EnsurePool makes sure that the pool's consumers exist, one per class, so that
+// its depth can be read and workers can pull. It asks NATS each time: call it when
+// a pool turns up, not for every job. It keeps trying until ctx ends.
+func (c *Conn) EnsurePool(ctx context.Context, pool string) error {
+	if err := checkToken("pool", pool); err != nil {
+		return fmt.Errorf("ensure pool: %w", err)
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	for _, class := range Classes() {
+		group.Go(func() error {
+			err := c.persist(gctx, "ensure pool", func(ctx context.Context) error {
+				return c.ensureConsumer(ctx, class, pool)
+			})
+			if err != nil {
+				return fmt.Errorf("ensure pool %s, class %s: %w", pool, class, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// ensureConsumer creates the durable of a class and pool, or sets the lease of the
+// one that is there. Its other settings are left alone.
+func (c *Conn) ensureConsumer(ctx context.Context, class Class, pool string) error {
+	stream, name := c.n.jobsStream(class), c.n.consumer(pool)
+	have, err := c.js.Consumer(ctx, stream, name)
+	switch {
+	case hasCode(err, jetstream.JSErrCodeConsumerNotFound):
+		_, err = c.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+			Durable: name, Description: "pool " + pool + ", class " + class.String(),
+			FilterSubject: c.n.poolFilter(class, pool),
+			AckPolicy:     jetstream.AckExplicitPolicy, AckWait: c.cfg.AckWait,
+			// Attempts are counted by the workers: a job that ran into this limit
+			// would stay in the stream, seen by nobody.
+			MaxDeliver: -1, MaxAckPending: -1, MaxWaiting: maxWaiting,
+		})
+		return err
+	case err != nil:
+		return err
+	}
+	cfg := have.CachedInfo().Config
+	if cfg.AckWait == c.cfg.AckWait {
+		return nil
+	}
+	cfg.AckWait = c.cfg.AckWait
+	_, err = c.js.UpdateConsumer(ctx, stream, cfg)
+	return err
+}

@@ -200,6 +200,16 @@ func (s *Servers) Restart(t testing.TB, i int) {
 	}
 }
 
+// RestartAll kills every node, starts all of them on their data and returns when
+// JetStream works: what survives it was on disk.
+func (s *Servers) RestartAll(t testing.TB) {
+	t.Helper()
+	s.Stop()
+	if err := s.startAll(); err != nil {
+		t.Fatalf("restart nats: %v", err)
+	}
+}
+
 // Leader returns the node that leads the stream, -1 if none does.
 func (s *Servers) Leader(stream string) int {
 	s.mu.Lock()

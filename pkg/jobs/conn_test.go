@@ -1,0 +1,166 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+)
+
+func TestConfigReportsEveryFault(t *testing.T) {
+	_, err := Connect(t.Context(), Config{Namespace: "a.b", Domain: "x y", Replicas: 6, MaxBody: -1, AckWait: time.Millisecond})
+	if err == nil {
+		t.Fatal("connected with a faulty configuration")
+	}
+	for _, want := range []string{`namespace "a.b"`, `domain "x y"`, "replicas 6", "max body -1", "ack wait 1ms"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not name %s", err, want)
+		}
+	}
+}
+
+func TestConnectReturnsAtOnceWhenRefused(t *testing.T) {
+	srv := startServer(t, &server.Options{Username: "u", Password: "p"})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := Connect(ctx, Config{URL: srv.ClientURL(), User: "u", Password: "wrong"})
+	if !errors.Is(err, nats.ErrAuthorization) {
+		t.Fatalf("err = %v, want an authorization error", err)
+	}
+	c, err := Connect(ctx, Config{URL: srv.ClientURL(), User: "u", Password: "p"})
+	if err != nil {
+		t.Fatalf("connect with the right password: %v", err)
+	}
+	c.Close()
+	c.Close()
+}
+
+func TestConnectInProcess(t *testing.T) {
+	srv := startServer(t, &server.Options{DontListen: true})
+	c, err := Connect(t.Context(), Config{InProcess: srv})
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	defer c.Close()
+	if err := c.Ready(); err != nil {
+		t.Errorf("ready: %v", err)
+	}
+}
+
+func TestConnectWaitsForTheServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	url := "nats://" + l.Addr().String()
+	l.Close()
+
+	var logs lockedBuffer
+	logged := make(chan struct{}, 1)
+	logs.wrote = logged
+	type result struct {
+		c   *Conn
+		err error
+	}
+	got := make(chan result, 1)
+	go func() {
+		c, err := Connect(t.Context(), Config{URL: url, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+		got <- result{c, err}
+	}()
+	<-logged // it failed at least once
+	startServer(t, &server.Options{Port: port})
+	r := <-got
+	if r.err != nil {
+		t.Fatalf("connect: %v", r.err)
+	}
+	defer r.c.Close()
+	if !strings.Contains(logs.String(), "cannot be reached") {
+		t.Errorf("log does not say what it waits for: %s", logs.String())
+	}
+}
+
+func TestConnectGivesUpWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := Connect(ctx, Config{URL: "nats://127.0.0.1:1"})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
+		t.Fatalf("err = %v, want the deadline and its cause", err)
+	}
+}
+
+func TestReadyFollowsTheConnection(t *testing.T) {
+	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
+		c := testConn(t, testConfig(n))
+		if err := c.Ready(); err != nil {
+			t.Fatalf("ready: %v", err)
+		}
+		for i := range n.Nodes() {
+			n.Kill(i)
+		}
+		await(t, "ready reports the outage", 5*time.Second, func() bool { return c.Ready() != nil })
+		if n.Nodes() == 1 { // what is published into an outage is refused, not kept for later
+			if err := c.nc.Publish("x", []byte("y")); !errors.Is(err, nats.ErrReconnectBufExceeded) {
+				t.Errorf("publish during an outage: %v", err)
+			}
+		}
+		n.RestartAll(t)
+		await(t, "ready again", 10*time.Second, func() bool { return c.Ready() == nil })
+	})
+}
+
+// startServer runs one server of a test's own, with JetStream.
+func startServer(t *testing.T, opts *server.Options) *server.Server {
+	t.Helper()
+	opts.Host, opts.NoSigs, opts.NoLog = "127.0.0.1", true, true
+	opts.JetStream, opts.StoreDir, opts.JetStreamMaxStore = true, t.TempDir(), 1<<40
+	if opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatalf("start nats: %v", err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("start nats: not ready")
+	}
+	return srv
+}
+
+// lockedBuffer collects a log and says when something was written.
+type lockedBuffer struct {
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	wrote chan<- struct{}
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case b.wrote <- struct{}{}:
+	default:
+	}
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

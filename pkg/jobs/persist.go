@@ -1,0 +1,81 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Error codes of JetStream's API that nats.go has no name for.
+const (
+	codeNoPeers          jetstream.ErrorCode = 10005 // fewer servers than copies asked for, or some are away
+	codeInsufficient     jetstream.ErrorCode = 10023
+	codeStorageExceeded  jetstream.ErrorCode = 10047 // the limits of all streams together exceed the server's
+	codeReplicasNoneHere jetstream.ErrorCode = 10074 // more than one copy without a cluster
+	codeStreamFull       jetstream.ErrorCode = 10077 // maximum messages or bytes, per stream or subject
+)
+
+// errRace says that another process wrote at the same moment: look again.
+var errRace = errors.New("written by another process at the same moment")
+
+// attemptTimeout bounds one question to JetStream. While a cluster elects a leader
+// nobody answers, so waiting longer for the same question gains nothing.
+const attemptTimeout = 3 * time.Second
+
+// persist calls f until it succeeds, fails for good or ctx ends. what names the
+// operation in the log, where a lasting fault shows up every ten seconds.
+func (c *Conn) persist(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	wait, logged := 50*time.Millisecond, time.Time{}
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := f(attempt)
+		cancel()
+		if err == nil || !transient(err) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		if time.Since(logged) > 10*time.Second && wait > 200*time.Millisecond {
+			logged = time.Now()
+			c.log.Warn("jetstream refuses for now, trying on", "operation", what, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(wait + rand.N(wait)):
+		}
+		wait = min(2*wait, time.Second)
+	}
+}
+
+// transient reports whether asking again can help: the connection or a leader is
+// away, peers are still arriving, or another process was in the middle of the same.
+func transient(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch api.ErrorCode {
+		case jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount,
+			codeStreamFull, codeStorageExceeded:
+			return false
+		case codeNoPeers, codeInsufficient, jetstream.JSErrCodeStreamNameInUse, jetstream.JSErrCodeStreamNotFound,
+			jetstream.JSErrCodeConsumerExists, jetstream.JSErrCodeConsumerNameExists, jetstream.JSErrCodeConsumerAlreadyExists:
+			return true
+		}
+		return api.Code == http.StatusServiceUnavailable || api.Code == http.StatusRequestTimeout
+	}
+	return errors.Is(err, errRace) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
+		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, jetstream.ErrBucketNotFound)
+}
+
+func hasCode(err error, code jetstream.ErrorCode) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == code
+}
