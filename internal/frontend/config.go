@@ -25,6 +25,11 @@ type Config struct {
 	// Grace is how long Shutdown waits for answers to be told that it is over, after
 	// its context ended. 2 s.
 	Grace time.Duration
+	// MaxWaiting is how many jobs may wait in a class of a pool before new ones are
+	// refused. 10,000; fixed once the frontend runs.
+	MaxWaiting int64
+	// ID names the frontend in subjects. A random one if empty; fixed.
+	ID string
 	// AllowAnonymous serves requests without a key, as tenant "anonymous". A key that
 	// is sent is checked all the same as soon as any key exists.
 	AllowAnonymous bool
@@ -51,6 +56,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.KeepAlive, 15*time.Second)
 	orDefault(&c.WriteStall, 30*time.Second)
 	orDefault(&c.Grace, 2*time.Second)
+	orDefault(&c.MaxWaiting, 10_000)
 	orDefault(&c.DefaultPool, "default")
 	orDefault(&c.ReadTimeout, 30*time.Second)
 	orDefault(&c.IdleTimeout, 2*time.Minute)
@@ -80,6 +86,7 @@ func (c Config) check() error {
 	positive("KeepAlive", int64(c.KeepAlive))
 	positive("WriteStall", int64(c.WriteStall))
 	positive("Grace", int64(c.Grace))
+	positive("MaxWaiting", c.MaxWaiting)
 	positive("ReadTimeout", int64(c.ReadTimeout))
 	positive("IdleTimeout", int64(c.IdleTimeout))
 	positive("MaxHeader", int64(c.MaxHeader))

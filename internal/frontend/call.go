@@ -1,0 +1,165 @@
+package frontend
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/osiris/osiris/pkg/jobs"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// statusGone is what a request is logged with whose client did not wait for the
+// answer. It is never sent.
+const statusGone = 499
+
+var (
+	errGone   = errors.New("client gone")
+	errBroken = errors.New("events ended without an outcome")
+)
+
+// stopCause says who ended a call from outside.
+type stopCause int32
+
+const (
+	stopNone stopCause = iota
+	stopGone
+	stopShutdown
+)
+
+// call is one HTTP request in flight. It belongs to its connection's goroutine,
+// except stop. Nothing in it points into the buffers of fiber.
+type call struct {
+	srv      *Server
+	cfg      *Config // as it was when the request came
+	conn     *conn
+	id       jobs.ID // of the job too, if one comes of it
+	began    time.Time
+	deadline time.Time
+
+	method, path, route string
+	clientID            string // X-Client-Request-Id
+	key                 *jobs.Key
+	class, model        string
+
+	stream *jobs.Stream // nil before submission
+	cause  atomic.Int32 // a stopCause; set once
+	slot   int          // guarded by the watcher's lock
+	timing jobs.Timing  // as far as known
+	timed  bool         // timing is known
+	status int          // as logged
+	err    error        // why, if not as hoped
+}
+
+func (s *Server) begin(fc *fiber.Ctx) *call {
+	now := time.Now()
+	cfg := s.cfg.Load()
+	c := &call{
+		srv: s, cfg: cfg, id: jobs.NewID(), began: now, deadline: now.Add(cfg.RequestTimeout),
+		method: string(fc.Context().Method()), path: string(fc.Context().URI().PathOriginal()),
+		route: "other", clientID: truncated(fc.Get("X-Client-Request-Id")),
+	}
+	if conn, ok := fc.Context().Conn().(*conn); ok {
+		c.conn = conn
+		conn.answering.Store(true)
+	}
+	return c
+}
+
+// truncated copies a header of the client's for the log.
+func truncated(s string) string {
+	const most = 128
+	return string(append([]byte(nil), s[:min(len(s), most)]...))
+}
+
+// watch lets the watcher end the call from now on.
+func (c *call) watch(stream *jobs.Stream) {
+	c.stream = stream
+	c.srv.metrics.open.Inc()
+	c.srv.watch.add(c)
+}
+
+// stop ends the call's stream from outside. The first cause counts. Any goroutine
+// may call it once the call is watched.
+func (c *call) stop(cause stopCause) {
+	if c.cause.CompareAndSwap(int32(stopNone), int32(cause)) {
+		c.stream.Close()
+	}
+}
+
+// next waits for an event, at most for wait and until the deadline. The error is
+// jobs.ErrSilent, errGone, errBroken, or a *protocol.Error for the client.
+func (c *call) next(wait time.Duration) (jobs.Event, error) {
+	ev, err := c.stream.Next(min(wait, time.Until(c.deadline)))
+	switch {
+	case err == nil:
+		return ev, nil
+	case errors.Is(err, jobs.ErrSilent):
+		if time.Now().Before(c.deadline) {
+			return ev, jobs.ErrSilent
+		}
+		return ev, protocol.ErrTimeout("The request took longer than " + c.cfg.RequestTimeout.String() + ".")
+	}
+	switch stopCause(c.cause.Load()) {
+	case stopGone:
+		return ev, errGone
+	case stopShutdown:
+		return ev, errShutdown()
+	}
+	return ev, errors.Join(errBroken, err)
+}
+
+func errShutdown() *protocol.Error {
+	return protocol.ErrUnavailable("The server is shutting down. Please try again.", time.Second)
+}
+
+// end closes the call: the job is cancelled unless it is done, and one line logged.
+func (c *call) end() {
+	if c.stream != nil {
+		c.srv.watch.remove(c)
+		c.srv.metrics.open.Dec()
+		c.stream.Close()
+	}
+	took := time.Since(c.began)
+	c.srv.metrics.observe(c, took)
+	level := slog.LevelInfo
+	if c.status >= 500 {
+		level = slog.LevelWarn
+	}
+	if c.srv.log.Enabled(nil, level) { //nolint:staticcheck // no context belongs to a request here
+		c.srv.log.LogAttrs(nil, level, "request", c.attrs(took)...) //nolint:staticcheck // as above
+	}
+}
+
+func (c *call) attrs(took time.Duration) []slog.Attr {
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("method", c.method), slog.String("path", c.path), slog.Int("status", c.status),
+		slog.Duration("duration", took), slog.String("job_id", c.id.String()))
+	for _, a := range [...]slog.Attr{
+		slog.String("class", c.class), slog.String("model", c.model), slog.String("client_request_id", c.clientID),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if c.key != nil {
+		attrs = append(attrs, slog.String("tenant", c.key.Tenant), slog.String("key_id", c.key.ID))
+	}
+	if c.timed {
+		attrs = append(attrs, slog.Duration("queue", c.timing.Queue), slog.Duration("model_time", c.timing.Model))
+	}
+	if c.err != nil && c.status >= statusGone {
+		attrs = append(attrs, slog.String("error", c.err.Error()))
+	}
+	return attrs
+}
+
+// milliseconds rounds up: a retry that comes too early comes for nothing.
+func milliseconds(d time.Duration) int64 {
+	return int64(math.Ceil(float64(d) / float64(time.Millisecond)))
+}

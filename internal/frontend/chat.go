@@ -1,0 +1,73 @@
+package frontend
+
+import (
+	"context"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/osiris/osiris/pkg/jobs"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// chat answers POST /v1/chat/completions.
+func (s *Server) chat(fc *fiber.Ctx, c *call) error {
+	if err := s.identify(fc, c); err != nil {
+		return err
+	}
+	body, err := inflate(fc.BodyRaw(), string(fc.Request().Header.ContentEncoding()), c.cfg.MaxBody)
+	if err != nil {
+		return err
+	}
+	req, err := protocol.ParseRequest(body)
+	if err != nil {
+		return err
+	}
+	job, err := s.admit(c, req)
+	if err != nil {
+		return err
+	}
+	stream, err := s.client.Submit(context.Background(), job)
+	if err != nil {
+		return err
+	}
+	c.watch(stream)
+	if req.Stream {
+		return c.answerStream(fc)
+	}
+	return c.answerJSON(fc, protocol.Envelope{
+		ID: "chatcmpl-" + job.ID.String(), Created: job.Created, Model: job.Model, ServiceTier: job.ServiceTier,
+	})
+}
+
+// admit makes a job of a valid request, if a worker serves its model to this key.
+func (s *Server) admit(c *call, req *protocol.Request) (*jobs.Job, error) {
+	class, tier := classOf(req.ServiceTier)
+	c.model, c.class = req.Model, class.String()
+	if !c.key.Allows(req.Model) {
+		return nil, protocol.ErrModelNotFound(req.Model)
+	}
+	pool, ok := s.catalogue.Pool(req.Model)
+	if !ok {
+		if !s.catalogue.Empty() {
+			return nil, protocol.ErrModelNotFound(req.Model)
+		}
+		pool = c.cfg.DefaultPool // no worker ever came: the first one will know
+	}
+	return &jobs.Job{
+		ID: c.id, Tenant: c.key.Tenant, Key: c.key.ID, Model: req.Model, Pool: pool, Class: class,
+		Stream: req.Stream, ServiceTier: tier,
+		Created: c.began.Unix(), Timeout: c.cfg.RequestTimeout, RequestID: c.clientID, Body: req.Body,
+	}, nil
+}
+
+// classOf chooses the class by the request's service tier, and the tier that the
+// answer names: "auto" is answered with what it came to.
+func classOf(tier string) (jobs.Class, string) {
+	switch tier {
+	case "flex":
+		return jobs.Background, tier
+	case "auto":
+		return jobs.Interactive, "default"
+	}
+	return jobs.Interactive, tier
+}

@@ -1,0 +1,118 @@
+package frontend
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	minReadRate   = 1 << 10         // bytes/s below which a sender gets no more time
+	lingerFor     = 2 * time.Second // how long a refused sender may go on sending
+	stallRefreshs = 4               // write deadlines are pushed this often per WriteStall
+)
+
+// conn is a client's connection. It gives senders and readers time as long as
+// they make progress, which the HTTP server below cannot: its deadlines are for
+// whole requests and answers.
+//
+// Read and Write belong to the connection's goroutine; cut, used and gone may be
+// called from others.
+type conn struct {
+	net.Conn
+	set     *connSet
+	partial bool // a Write that timed out may be continued: not with TLS
+
+	window   time.Duration // of the read deadline in force
+	received int64         // bytes since it was set
+	pushed   time.Time     // when the write deadline was set last
+	linger   bool          // read on after closing, so that the refusal arrives
+
+	used      atomic.Bool // a byte arrived
+	answering atomic.Bool // between the arrival of a request and the end of its answer
+	probe     probe       // belongs to the watcher
+}
+
+// SetReadDeadline notes the window that the server gives, for Read to renew. The
+// server calls it when the answer before is out and it waits for a request.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.answering.Store(false)
+	c.window, c.received = 0, 0
+	if !t.IsZero() {
+		c.window = time.Until(t)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// Read renews the deadline of a sender that is slow but goes on sending.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if n > 0 {
+			c.received += int64(n)
+			if !c.used.Load() {
+				c.used.Store(true)
+			}
+		}
+		if n > 0 || err == nil || !c.earnedTime(err) {
+			return n, err
+		}
+	}
+}
+
+func (c *conn) earnedTime(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.window <= 0 {
+		return false
+	}
+	if float64(c.received) < minReadRate*c.window.Seconds() {
+		return false
+	}
+	c.received = 0
+	return c.Conn.SetReadDeadline(time.Now().Add(c.window)) == nil
+}
+
+// Write gives the client WriteStall to take something of what is written.
+func (c *conn) Write(p []byte) (int, error) {
+	stall := c.set.stall()
+	if now := time.Now(); now.Sub(c.pushed) > stall/stallRefreshs {
+		if err := c.push(now, stall); err != nil {
+			return 0, err
+		}
+	}
+	written := 0
+	for {
+		n, err := c.Conn.Write(p[written:])
+		written += n
+		if n == 0 || !c.partial || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return written, err
+		}
+		if err := c.push(time.Now(), stall); err != nil {
+			return written, err
+		}
+	}
+}
+
+func (c *conn) push(now time.Time, stall time.Duration) error {
+	c.pushed = now
+	return c.Conn.SetWriteDeadline(now.Add(stall))
+}
+
+// Close ends the connection. A sender that was refused in the middle of its
+// request would lose the refusal to the reset that unread bytes cause, so what it
+// still sends is read for a moment.
+func (c *conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && half.CloseWrite() == nil {
+		if c.Conn.SetReadDeadline(time.Now().Add(lingerFor)) == nil {
+			_, _ = io.Copy(io.Discard, c.Conn) // the client is told already; whatever ends this is fine
+		}
+	}
+	err := c.Conn.Close()
+	c.set.remove(c)
+	return err
+}
+
+// cut breaks the connection under whoever uses it.
+func (c *conn) cut() { _ = c.Conn.Close() }

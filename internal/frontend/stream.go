@@ -1,0 +1,183 @@
+package frontend
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/osiris/osiris/pkg/jobs"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// answerStream waits for the first chunk, so that a failure before it has its own
+// status. After Config.HoldBack the headers go out without one.
+func (c *call) answerStream(fc *fiber.Ctx) error {
+	hold := c.began.Add(c.cfg.HoldBack)
+	for {
+		ev, err := c.next(time.Until(hold))
+		if errors.Is(err, jobs.ErrSilent) {
+			return c.startStream(fc, nil)
+		}
+		if err != nil {
+			return err
+		}
+		switch ev.Kind {
+		case jobs.Opened:
+			c.opened(ev)
+		case jobs.Chunk:
+			return c.startStream(fc, ev.Data)
+		case jobs.Failed:
+			return ev.Failed()
+		case jobs.Done, jobs.Answer:
+			return protocol.ErrInternal().Wrap(fmt.Errorf("event %d instead of a chunk", ev.Kind))
+		}
+	}
+}
+
+// opened notes how long the first token took.
+func (c *call) opened(ev jobs.Event) {
+	if t, err := ev.Opened(); err == nil {
+		c.timing, c.timed = t, true
+	}
+}
+
+// startStream answers 200 with a body that begins with first. The call ends with
+// the body.
+func (c *call) startStream(fc *fiber.Ctx, first []byte) error {
+	c.status = http.StatusOK
+	h := &fc.Response().Header
+	h.SetContentType("text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no")
+	c.setHeaders(fc)
+	fc.Response().ImmediateHeaderFlush = first == nil
+	b := &body{call: c}
+	b.put(first)
+	fc.Context().SetBodyStream(b, -1)
+	return errUnfinished
+}
+
+// body is the answer to a streaming request. The server reads it from the
+// connection's goroutine and writes what it gets at once; events are copied
+// straight from the queue's buffer into the server's.
+//
+// Invariant: rest is empty whenever the stream is asked for the next event, so
+// that rest may point into the event before, and a keep-alive never falls inside
+// an event.
+type body struct {
+	call  *call
+	rest  []byte // of what comes next
+	last  bool   // nothing comes after rest
+	begun bool   // a chunk was put
+	end   bool   // the call has ended
+}
+
+// Read implements io.Reader. It waits for one event and takes along those that are
+// there already.
+func (b *body) Read(p []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			b.call.srv.log.Error("panic while streaming", "job_id", b.call.id.String(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = errBroken
+		}
+	}()
+	n = b.take(p)
+	for n < len(p) && !b.last {
+		if n > 0 && !b.call.stream.Ready() {
+			return n, nil
+		}
+		err := b.advance()
+		if err != nil && n > 0 {
+			return n, nil // it comes again with the next call
+		}
+		if err != nil {
+			return 0, err
+		}
+		n += b.take(p[n:])
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (b *body) take(p []byte) int {
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n
+}
+
+// advance waits for an event and puts what it means for the client into rest. An
+// error means that the connection must be cut.
+func (b *body) advance() error {
+	c := b.call
+	ev, err := c.next(c.cfg.KeepAlive)
+	if err != nil {
+		return b.interrupted(err)
+	}
+	switch ev.Kind {
+	case jobs.Chunk:
+		b.put(ev.Data)
+	case jobs.Opened:
+		c.opened(ev)
+	case jobs.Done:
+		b.rest, b.last = []byte(protocol.Done), true
+	case jobs.Failed:
+		b.fail(ev.Failed())
+	case jobs.Answer:
+		b.fail(protocol.ErrInternal().Wrap(errors.New("whole answer in a stream")))
+	}
+	return nil
+}
+
+// put puts a chunk event. The time to the first one is measured.
+func (b *body) put(chunk []byte) {
+	if !b.begun && chunk != nil {
+		b.begun = true
+		b.call.srv.metrics.firstToken(b.call)
+	}
+	b.rest = chunk
+}
+
+// interrupted handles what is no event: silence, or an end from this side.
+func (b *body) interrupted(err error) error {
+	if errors.Is(err, jobs.ErrSilent) {
+		b.rest = []byte(protocol.KeepAlive)
+		return nil
+	}
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		b.fail(e)
+		return nil
+	}
+	b.call.err = err
+	return err
+}
+
+// fail puts the closing frame of a stream that cannot go on.
+func (b *body) fail(e *protocol.Error) {
+	b.call.status, b.call.err = e.Status, e
+	b.call.stream.Close() // the job is not wanted any more, if it still runs
+	b.rest, b.last = append(e.AppendEvent(nil), protocol.Done...), true
+}
+
+// CloseWithError ends the call. The server calls it after the last Read, with the
+// error that ended the answer, if any.
+func (b *body) CloseWithError(err error) error {
+	if b.end {
+		return nil
+	}
+	b.end = true
+	c := b.call
+	if err != nil && !errors.Is(err, errBroken) {
+		c.status, c.err = statusGone, err // a write that failed says the same as the watcher
+	} else if err != nil {
+		c.status, c.err = http.StatusInternalServerError, err
+	}
+	c.end()
+	return nil
+}

@@ -1,0 +1,62 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// strangersBody is how much is read from somebody without a valid key before the
+// refusal is sent.
+const strangersBody = 64 << 10
+
+// limits says, once a request's header is there, how large its body may be.
+func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	cfg := s.cfg.Load()
+	limit := int(cfg.MaxBody)
+	if n := h.ContentLength(); n > strangersBody || n == -1 {
+		if _, err := s.authenticate(h, cfg); err != nil {
+			limit = min(limit, strangersBody)
+		}
+	}
+	return fasthttp.RequestConfig{MaxRequestBodySize: limit}
+}
+
+// refuseBroken answers requests that did not get as far as a handler.
+func (s *Server) refuseBroken(ctx *fasthttp.RequestCtx, err error) {
+	fc := s.app.AcquireCtx(ctx)
+	defer s.app.ReleaseCtx(fc)
+	c := s.begin(fc)
+	defer c.end()
+	if c.conn != nil {
+		c.conn.linger = true
+	}
+	// What the server says of a malformed header quotes it, keys included: it is
+	// not kept.
+	c.refuse(fc, s.broken(&ctx.Request.Header, c.cfg, err))
+}
+
+func (s *Server) broken(h *fasthttp.RequestHeader, cfg *Config, err error) error {
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		return protocol.ErrHeaderTooLarge()
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		if _, err := s.authenticate(h, cfg); err != nil {
+			s.metrics.denied.Inc()
+			return err
+		}
+		return protocol.ErrBodyTooLarge(cfg.MaxBody)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return &protocol.Error{
+			Status: http.StatusRequestTimeout, Type: protocol.TypeInvalidRequest,
+			Message: "The request did not arrive in time.",
+		}
+	}
+	return protocol.ErrInvalid("", "", "The HTTP request is malformed.")
+}
