@@ -82,12 +82,12 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 		Model:  req.Chat.Model,
 	})
 	if err != nil {
-		return err
+		return billing(err)
 	}
 	s := newStream(out, c, req.Chat.Model, p.omit, answer.Payload)
 	if err := s.read(answer); err != nil {
 		answer.Abort()
-		return err
+		return s.brokeOff(err)
 	}
 	answer.Close()
 	return nil
@@ -113,11 +113,9 @@ func (s *stream) read(answer *upstream.Call) error {
 		e, err := d.Next()
 		if err != nil {
 			if err == io.EOF {
-				err = answer.EndedEarly()
-			} else {
-				err = answer.Fail(err)
+				return answer.EndedEarly()
 			}
-			return s.brokeOff(err)
+			return answer.Fail(err)
 		}
 		name := e.Name
 		if e.Error {
@@ -150,12 +148,15 @@ func firstByte(r *bufio.Reader) (byte, error) {
 	}
 }
 
-// brokeOff reports what a failed answer cost so far and returns err.
+// brokeOff reports what a failed answer cost so far and returns why it failed.
 func (s *stream) brokeOff(err error) error {
+	if s.refused {
+		return err
+	}
 	if s.said {
 		_ = s.sendUsage() // err is what the caller must hear
 	}
-	if e := (*provider.Error)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return s.failed(e)
 	}
 	return err

@@ -24,6 +24,7 @@ type stream struct {
 	walk    *walker
 	started bool // message_start was seen
 	said    bool // out was given a chunk
+	refused bool // out returned an error
 	blocks  []open
 	calls   int  // tool calls begun; the next one's index
 	byTool  bool // the tool that carries the answer was called
@@ -72,7 +73,7 @@ func (s *stream) event(name string, data []byte) (done bool, err error) {
 	})
 	switch {
 	case name == "error" || string(kind) == `"error"` || len(kind) == 0 && len(fault) > 0:
-		return false, s.failed(upstream.EventError(upstream.ParseError(data), s.model))
+		return false, billing(upstream.EventError(upstream.ParseError(data), s.model))
 	case err != nil:
 		return false, s.rubbish(fmt.Errorf("event %q: %w", name, err))
 	}
@@ -179,7 +180,7 @@ func (s *stream) sendUsage() error {
 	}
 	s.scratch = s.usage.append(s.scratch[:0])
 	s.chunk = protocol.Chunk{Usage: s.scratch}
-	return s.out.Chunk(&s.chunk)
+	return s.hand()
 }
 
 // send hands over a chunk with one choice.
@@ -188,17 +189,23 @@ func (s *stream) send(c protocol.Choice) error {
 	s.progress()
 	s.choice[0] = c
 	s.chunk = protocol.Chunk{Choices: s.choice[:]}
-	return s.out.Chunk(&s.chunk)
+	return s.hand()
+}
+
+func (s *stream) hand() error {
+	err := s.out.Chunk(&s.chunk)
+	s.refused = err != nil
+	return err
 }
 
 // rubbish is the error for an answer that makes no sense.
 func (s *stream) rubbish(cause error) error {
-	return s.failed(&provider.Error{
+	return &provider.Error{
 		Public:   protocol.ErrUpstream("The model's server sent an answer that could not be read."),
 		Retry:    true,
 		Fallback: true,
 		Cause:    fmt.Errorf("read answer: %w", cause),
-	})
+	}
 }
 
 // failed returns e as it is before the first chunk. After it nobody can help: what
