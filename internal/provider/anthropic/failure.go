@@ -9,17 +9,31 @@ import (
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
-// billing finds the empty account that the API reports as the client's invalid
-// request, and leaves every other error as it is.
-func billing(err error) error {
+// openAI gives an error of the API OpenAI's types, and finds the empty account
+// that the API reports as the client's invalid request. It leaves every other
+// error as it is.
+func openAI(err error) error {
 	e, ok := errors.AsType[*provider.Error](err)
-	if !ok || e.Public.Status != http.StatusBadRequest || !strings.Contains(e.Public.Message, "credit balance is too low") {
+	if !ok {
 		return err
 	}
-	return &provider.Error{
-		Public:   protocol.ErrUpstream("The model's server refused the request of this gateway."),
-		Fallback: true,
-		Operator: "the server's account has no credit: " + e.Public.Message,
-		Cause:    e,
+	if e.Public.Status == http.StatusBadRequest && strings.Contains(e.Public.Message, "credit balance is too low") {
+		return &provider.Error{
+			Public:   protocol.ErrUpstream("The model's server refused the request of this gateway."),
+			Fallback: true,
+			Operator: "the server's account has no credit: " + e.Public.Message,
+			Cause:    e,
+		}
 	}
+	switch e.Public.Type {
+	case "api_error", "timeout_error":
+		e.Public.Type = protocol.TypeServer
+	case "overloaded_error":
+		e.Public.Type = protocol.TypeServiceUnavailable
+	case "rate_limit_error":
+		e.Public.Type = protocol.TypeRequests
+	case "request_too_large", "not_found_error":
+		e.Public.Type = protocol.TypeInvalidRequest
+	}
+	return err
 }

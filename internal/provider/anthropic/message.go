@@ -28,7 +28,7 @@ func (s *stream) whole(data []byte) error {
 	case err != nil:
 		return s.rubbish(fmt.Errorf("message: %w", err))
 	case len(fault) > 0 && fault[0] != 'n':
-		return billing(upstream.EventError(upstream.ParseError(data), s.model))
+		return openAI(upstream.EventError(upstream.ParseError(data), s.model))
 	}
 	var blocks [][]byte
 	if err := s.walk.elements(content, func(b []byte) { blocks = append(blocks, b) }); err != nil {

@@ -82,7 +82,7 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 		Model:  req.Chat.Model,
 	})
 	if err != nil {
-		return billing(err)
+		return openAI(err)
 	}
 	s := newStream(out, c, req.Chat.Model, p.omit, answer.Payload)
 	if err := s.read(answer); err != nil {

@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -95,7 +94,7 @@ func (b *body) setSampling(c *chat, can capability) {
 	if can.sampling != samplingOne || b.Temperature == nil || b.TopP == nil {
 		return
 	}
-	if *b.Temperature == 1 && *b.TopP < 1 { // the default, as some SDKs send it
+	if *c.Temperature == 1 && *b.TopP < 1 { // the default, as some SDKs send it
 		b.Temperature = nil
 	} else {
 		b.TopP = nil
@@ -124,9 +123,18 @@ func userOf(c *chat) *metadata {
 	return nil
 }
 
+// personal reports whether id looks like an e-mail address or a phone number.
 func personal(id string) bool {
-	const phone = `^\+?[\d\s().-]{7,}$`
-	return strings.Contains(id, "@") || regexp.MustCompile(phone).MatchString(id)
+	if strings.Contains(id, "@") {
+		return true
+	}
+	rest := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("+-(). ", r) {
+			return -1
+		}
+		return r
+	}, id)
+	return len(rest) >= 7 && strings.Trim(rest, "0123456789") == ""
 }
 
 // setThinking maps reasoning_effort, or takes the API's own thinking object over.

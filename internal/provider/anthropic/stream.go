@@ -73,7 +73,7 @@ func (s *stream) event(name string, data []byte) (done bool, err error) {
 	})
 	switch {
 	case name == "error" || string(kind) == `"error"` || len(kind) == 0 && len(fault) > 0:
-		return false, billing(upstream.EventError(upstream.ParseError(data), s.model))
+		return false, openAI(upstream.EventError(upstream.ParseError(data), s.model))
 	case err != nil:
 		return false, s.rubbish(fmt.Errorf("event %q: %w", name, err))
 	}
