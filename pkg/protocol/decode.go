@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -23,9 +24,7 @@ func DecodeRequest(body []byte) (*Request, error) {
 		if err != nil {
 			return nil, ErrBadJSON().Wrap(err)
 		}
-		name, ok := unquote(m.name)
-		value := s.value(&m)
-		if !ok || !isNull(value) && !d.member(name, value) {
+		if value := s.value(&m); !isNull(value) && !d.member(plainName(m.name), value) {
 			return nil, ErrBadJSON().Wrap(fmt.Errorf("decode request: member at byte %d", m.start))
 		}
 	}
@@ -47,8 +46,8 @@ type requestDecoder struct {
 }
 
 // member takes one member that is not null and reports whether it is well-formed.
-func (d *requestDecoder) member(name string, value []byte) (ok bool) {
-	switch name {
+func (d *requestDecoder) member(name, value []byte) (ok bool) {
+	switch string(name) {
 	case "model":
 		d.Model, ok = unquote(value)
 	case "stream":
@@ -113,8 +112,9 @@ func decodeInt(value []byte) (int, bool) {
 // integerValue returns the value of a JSON number that is an integer, however it
 // is written (1, 1.0, 1e2), and fits 64 bits.
 func integerValue(number []byte) (int64, bool) {
-	if n, err := strconv.ParseInt(string(number), 10, 64); err == nil {
-		return n, true
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return n, err == nil
 	}
 	f, err := strconv.ParseFloat(string(number), 64)
 	// -2^63 is a float64 and an int64; 2^63 is only the former.

@@ -102,10 +102,10 @@ type queuedError struct {
 	Status     int    `json:"status"`
 	Message    string `json:"message"`
 	Type       string `json:"type"`
-	Param      string `json:"param,omitempty"`
-	Code       string `json:"code,omitempty"`
-	RetryAfter int64  `json:"retry_after_ms,omitempty"`
-	NoRetry    bool   `json:"no_retry,omitempty"`
+	Param      string `json:"param,omitzero"`
+	Code       string `json:"code,omitzero"`
+	RetryAfter int64  `json:"retry_after_ms,omitzero"`
+	NoRetry    bool   `json:"no_retry,omitzero"`
 }
 
 // MarshalJSON encodes e for the queue, which DecodeError reads: every public

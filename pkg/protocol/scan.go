@@ -89,11 +89,16 @@ func findMember(object []byte, name string) []byte {
 
 // nameIs compares a quoted member name, escapes and all, with a plain one.
 func nameIs(quoted []byte, name string) bool {
+	return string(plainName(quoted)) == name
+}
+
+// plainName returns what a quoted name says, without copying it where it can.
+func plainName(quoted []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1:len(quoted)-1]) == name
+		return quoted[1 : len(quoted)-1]
 	}
-	plain, err := jsontext.AppendUnquote(nil, quoted)
-	return err == nil && string(plain) == name
+	plain, _ := jsontext.AppendUnquote(nil, quoted)
+	return plain
 }
 
 // unquote returns what a JSON string says. ok is false if raw is not a valid one.

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"bytes"
 	"math"
 	"slices"
 )
@@ -151,11 +150,7 @@ func (s *schema) allows(quoted []byte) bool {
 
 // lookUp finds a known member by its quoted name.
 func (s *schema) lookUp(quoted []byte) (member, bool) {
-	if m, ok := s.members[string(quoted[1:len(quoted)-1])]; ok || bytes.IndexByte(quoted, '\\') < 0 {
-		return m, ok
-	}
-	name, _ := unquote(quoted)
-	m, ok := s.members[name]
+	m, ok := s.members[string(plainName(quoted))]
 	return m, ok
 }
 
@@ -164,9 +159,5 @@ func (s *schema) form(tag []byte) *schema {
 	if len(tag) < 2 || tag[0] != '"' {
 		return nil
 	}
-	if form, ok := s.variants[string(tag[1:len(tag)-1])]; ok {
-		return form
-	}
-	value, _ := unquote(tag)
-	return s.variants[value]
+	return s.variants[string(plainName(tag))]
 }
