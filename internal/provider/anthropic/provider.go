@@ -96,17 +96,12 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 // read takes the answer to its end: events, or one message from a server that does
 // not stream, whatever either calls itself.
 func (s *stream) read(answer *upstream.Call) error {
-	var body io.Reader = answer
-	if !answer.EventStream() {
-		peek := bufio.NewReader(answer)
-		first, err := firstByte(peek)
-		switch {
-		case err != nil && err != io.EOF:
-			return answer.Fail(err)
-		case first == '{':
-			return s.readMessage(answer, peek)
-		}
-		body = peek
+	body := bufio.NewReaderSize(answer, 512) // the decoder's reads are larger and pass it by
+	switch first, err := firstByte(body); {
+	case err != nil && err != io.EOF:
+		return answer.Fail(err)
+	case first == '{':
+		return s.readMessage(answer, body)
 	}
 	d := protocol.NewDecoder(body, maxEvent)
 	for {
