@@ -42,7 +42,7 @@ func blame(ctx context.Context, err, sent error) (*provider.Error, error) {
 		return fault, nil
 	}
 	return &provider.Error{
-		Public:   protocol.ErrUpstream("The model server could not answer."),
+		Public:   protocol.ErrUpstream("The model's server could not answer."),
 		Fallback: true, Cause: err,
 	}, nil
 }

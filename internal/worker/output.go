@@ -194,16 +194,20 @@ func says(span []byte) bool {
 	return len(span) > 0 && !bytes.Equal(span, []byte(`""`)) && !bytes.Equal(span, []byte("null"))
 }
 
+// misunderstood is the fault of a server whose answer makes no sense. Where the
+// cause is fit for the client, it is what the client sees.
 func misunderstood(cause error) error {
-	return &provider.Error{
-		Public: protocol.ErrUpstream("The model server sent an answer that could not be understood."),
-		Retry:  true, Fallback: true, Cause: cause,
+	public, ok := errors.AsType[*protocol.Error](cause)
+	if !ok || public.Status < 500 {
+		public = protocol.ErrUpstream("The model's server sent an answer that could not be understood.")
 	}
+	return &provider.Error{Public: public, Retry: true, Fallback: true, Cause: cause}
 }
 
+// unfinished is the fault of a server that ended its answer too early.
 func unfinished(cause error) error {
 	return &provider.Error{
-		Public: protocol.ErrUpstream("The model server ended its answer before it was complete."),
+		Public: protocol.ErrUpstream("The model's server ended its answer before it was complete."),
 		Retry:  true, Fallback: true, Cause: cause,
 	}
 }
