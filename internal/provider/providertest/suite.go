@@ -1,6 +1,9 @@
 // Package providertest is the conformance suite of all adapters: what a fixture of
 // a server's answer must become, however the network cuts it, and how an adapter
 // behaves when a server is slow, wrong or gone and when the caller leaves.
+//
+// An adapter's test calls [Run] with its [Suite], and goleak in TestMain: a call that
+// ended has left nothing behind. The format of fixtures is that of [Fixture].
 package providertest
 
 import (
@@ -10,24 +13,38 @@ import (
 	"github.com/osiris/osiris/internal/provider/upstream"
 )
 
+// Key is what New should configure as the server's key: the suite checks that it
+// turns up nowhere.
+const Key = "sk-upstream-0123456789abcdef"
+
 // Suite describes the adapter under test.
 type Suite struct {
-	// New makes the adapter for the server at baseURL, with an upstream client
-	// that the suite owns.
-	New func(t testing.TB, baseURL string, client *upstream.Client) provider.Provider
-	// Fixtures is the folder of txtar files, such as "testdata".
-	Fixtures string
-	// Events are a correct streamed answer in the server's dialect, one server-sent
-	// event each ("data: …\n\n"): at least one before the first text, two with text
-	// "Hello" and " world", then what ends the answer. The suite repeats none.
-	Events []string
-	// Ping is an event or comment of the server that is no payload.
-	Ping string
-	// Plain is a correct whole answer; "" if the adapter only ever streams.
-	Plain string
-	// Refusal is an error body in the server's dialect.
+	// New makes the adapter for the server at baseURL, calling through client, which
+	// the suite owns. options are those of a fixture; nil otherwise.
+	New func(t testing.TB, baseURL string, client *upstream.Client, options map[string]string) provider.Provider
+
+	Fixtures string // folder of txtar files, such as "testdata"; "": none
+	Update   bool   // rewrite what the fixtures expect, from a flag of the adapter's test
+
+	// A correct streamed answer in the server's dialect, as whole server-sent events
+	// ("data: …\n\n"): what comes before the first text, a piece of text, and what
+	// ends the answer, its finish reason included.
+	Begin string
+	Text  func(text string) string
+	End   string
+	Ping  string // an event or comment that is no part of an answer
+
+	// Refusal is the body of an error in the server's dialect.
 	Refusal func(status int, message string) string
 }
 
 // Run tests an adapter.
-func Run(t *testing.T, s Suite) {}
+func Run(t *testing.T, s Suite) {
+	if s.Fixtures != "" {
+		t.Run("fixtures", s.fixtures)
+	}
+	t.Run("failures", s.failures)
+	t.Run("cancel", s.cancel)
+	t.Run("limits", s.limits)
+	t.Run("network", s.network)
+}

@@ -81,10 +81,14 @@ func newTransport(cfg *Config) *http.Transport {
 	}
 }
 
+// Settle waits until the connections of closed calls can be used again, or are
+// closed: a quarter of a second at most. No call may be closed meanwhile.
+func (c *Client) Settle() { c.drains.Wait() }
+
 // Close waits for the rests of finished answers and closes idle connections. No
 // call may be under way.
 func (c *Client) Close() {
-	c.drains.Wait()
+	c.Settle()
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
