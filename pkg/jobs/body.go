@@ -66,16 +66,25 @@ func (c *Conn) storeBody(ctx context.Context, id ID, body []byte) (bodyRef, erro
 	if err == nil {
 		return ref, nil
 	}
-	sweep, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
-	defer cancel()
-	if err := c.deleteBody(sweep, id); err != nil {
-		c.log.Warn("parts of a refused body stay until they expire", "job_id", id.String(), "error", err)
-	}
+	c.sweepBody(ctx, id)
 	err = fmt.Errorf("store body: %w", err)
 	if hasCode(err, codeStreamFull) {
 		return bodyRef{}, protocol.ErrOverloaded(5 * time.Second).Wrap(err)
 	}
 	return bodyRef{}, protocol.ErrUnavailable("The queue cannot store this request now, please try again later", time.Second).Wrap(err)
+}
+
+// sweepBody removes what was stored of a refused body. Without a connection it
+// does not even try: the client is waiting for its refusal.
+func (c *Conn) sweepBody(ctx context.Context, id ID) {
+	if !c.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	defer cancel()
+	if err := c.deleteBody(ctx, id); err != nil {
+		c.log.Warn("parts of a refused body stay until they expire", "job_id", id.String(), "error", err)
+	}
 }
 
 // storePart publishes one part until it is acknowledged. A repeated publish may

@@ -222,8 +222,9 @@ func TestTopologyIsMadeWithANodeAway(t *testing.T) {
 	checkStreams(t, second, 3)
 }
 
-// A stream made while there was one server gets its copies once there are three.
-func TestReplicasAreRaisedNeverLowered(t *testing.T) {
+// A stream with one copy gets three when nobody asks for a number and there are
+// three servers; asking for a number changes it.
+func TestReplicasAreRaised(t *testing.T) {
 	n := natstest.Shared(t, 3)
 	single := testConfig(n)
 	single.Replicas = 1
