@@ -84,7 +84,7 @@ func NewClient(ctx context.Context, c *Conn, cfg ClientConfig) (*Client, error) 
 			return nil, fmt.Errorf("subscribe %s: %w", subject, err)
 		}
 	}
-	if err := c.nc.FlushWithContext(ctx); err != nil {
+	if err := c.flush(ctx); err != nil {
 		cl.unsubscribe()
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}

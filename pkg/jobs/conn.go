@@ -77,6 +77,16 @@ func (c *Conn) Close() {
 	<-c.closed
 }
 
+// flushWait bounds a flush, which the library wants bounded.
+const flushWait = 10 * time.Second
+
+// flush returns when the server has seen everything sent so far.
+func (c *Conn) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushWait)
+	defer cancel()
+	return c.nc.FlushWithContext(ctx)
+}
+
 // Ready returns nil while the server can be reached. It asks nobody: an outage is
 // noticed when the connection breaks, or after two missed pings (10 s).
 func (c *Conn) Ready() error {

@@ -150,7 +150,7 @@ func (k *Consumer) subscribe(ctx context.Context) error {
 			return fmt.Errorf("subscribe %s: %w", s.subject, err)
 		}
 	}
-	if err := k.conn.nc.FlushWithContext(ctx); err != nil {
+	if err := k.conn.flush(ctx); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
