@@ -120,10 +120,12 @@ func sameModel(rest string) bool {
 	if rest == "" {
 		return true
 	}
-	if !strings.ContainsRune("-@:", rune(rest[0])) {
-		return false
+	digits := len(rest[1:]) - len(strings.TrimLeft(rest[1:], "0123456789"))
+	switch rest[0] {
+	case '-':
+		return digits == 0 || digits > 2
+	case '@', ':':
+		return true
 	}
-	segment, _, _ := strings.Cut(rest[1:], "-")
-	number := segment != "" && strings.Trim(segment, "0123456789") == ""
-	return !number || len(segment) > 2
+	return false
 }

@@ -6,8 +6,7 @@
 //   - Mapping a request, and mapping a stream, are pure: values in, values out.
 //     Only provider.go touches the network.
 //   - The server is always called with stream:true, whatever the client asked for,
-//     and always with anthropic-version 2023-06-01 and an x-api-key header. The key
-//     is in no error and no log line.
+//     and with anthropic-version 2023-06-01. The key is in no error and no log line.
 //   - What a model can do comes from one table (capability.go), which the
 //     configuration can override row by row. A parameter that a model refuses is
 //     dropped or translated, never sent in hope.

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ const maxEvent = 32 << 20
 // Config says where a Messages API is and how to call it.
 type Config struct {
 	BaseURL      string      // with or without a trailing /v1; DefaultBaseURL if empty
-	Key          string      // sent as x-api-key; none if empty
+	Key          string      // none is sent if empty
+	KeyHeader    string      // where the key goes, as it is; x-api-key if empty
 	Header       http.Header // added to every call
 	Beta         []string    // values of anthropic-beta
 	OmitThinking bool        // keep the model's thinking out of the answer
@@ -58,7 +60,7 @@ func New(cfg Config, client *upstream.Client) (*Provider, error) {
 	h.Set("content-type", "application/json")
 	h.Set("anthropic-version", version)
 	if cfg.Key != "" {
-		h.Set("x-api-key", cfg.Key)
+		h.Set(cmp.Or(cfg.KeyHeader, "x-api-key"), cfg.Key)
 	}
 	if len(cfg.Beta) > 0 {
 		h.Set("anthropic-beta", strings.Join(cfg.Beta, ","))
@@ -148,9 +150,7 @@ func (s *stream) brokeOff(err error) error {
 	if s.refused {
 		return err
 	}
-	if s.said {
-		_ = s.sendUsage() // err is what the caller must hear
-	}
+	_ = s.sendUsage() // err is what the caller must hear
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return s.failed(e)
 	}
