@@ -69,27 +69,28 @@ type Embedded struct {
 
 // Queue bounds what waits. It is the same for every program of an installation.
 type Queue struct {
-	MaxJobs  int64         `yaml:"max_jobs" default:"100000" min:"1" help:"Most jobs of a class that may wait or run; beyond it requests are answered with 503."`
-	MaxBytes Size          `yaml:"max_bytes" default:"2GB" min:"67108864" help:"Most bytes of jobs of a class."`
+	MaxJobs  int64         `yaml:"max_jobs" default:"100000" min:"1" help:"Most jobs of a class that may wait or run in all pools together: the last wall behind frontend.max_waiting."`
+	MaxBytes Size          `yaml:"max_bytes" default:"1GiB" min:"67108864" help:"Most bytes of jobs of a class. The store of an embedded NATS must hold three classes and 3GiB."`
 	Lease    time.Duration `yaml:"lease" default:"30s" min:"5s" max:"10m" help:"How long a silent worker keeps a job. A worker that died is noticed within seconds; this is the backstop."`
 }
 
 // Frontend is HTTP.
 type Frontend struct {
 	MaxBody        Size          `yaml:"max_body" default:"64MB" min:"1024" max:"1073741824" help:"Largest request body, inflated; beyond it 413."`
+	MaxWaiting     int64         `yaml:"max_waiting" default:"10000" min:"1" restart:"yes" help:"Jobs that may wait in a class of a pool; beyond it requests are answered with 503 and Retry-After."`
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"10m" min:"1s" help:"Longest life of a request."`
 	HoldBack       time.Duration `yaml:"hold_back" default:"5s" min:"1ms" help:"How long a stream's HTTP status waits for the first event."`
 	KeepAlive      time.Duration `yaml:"keep_alive" default:"15s" min:"1s" help:"Pause in a stream after which a comment keeps the connection open."`
 	WriteStall     time.Duration `yaml:"write_stall" default:"30s" min:"1s" help:"How long a client may take nothing before its stream is cut."`
 	ShutdownGrace  time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long open requests may go on after SIGTERM."`
-	AllowAnonymous bool          `yaml:"allow_anonymous" default:"false" help:"Serve requests without a key while no key exists, beyond this machine too."`
+	AllowAnonymous bool          `yaml:"allow_anonymous" default:"false" help:"Serve requests without a key, as tenant anonymous; beyond this machine too. A key that is sent is checked all the same."`
 }
 
 // Worker is one worker process.
 type Worker struct {
-	Pool          string        `yaml:"pool" default:"default" check:"name" restart:"yes" help:"Pool this worker belongs to. All workers of a pool serve the same models."`
-	Slots         int           `yaml:"slots" default:"4096" min:"1" max:"1000000" restart:"yes" help:"Jobs this worker runs at once."`
-	Reserved      int           `yaml:"reserved" default:"0" min:"0" restart:"yes" help:"Slots kept free for interactive jobs. 0: an eighth of the slots."`
+	Pool          string        `yaml:"pool" default:"default" check:"name" help:"Pool this worker belongs to. All workers of a pool serve the same models."`
+	Slots         int           `yaml:"slots" default:"4096" min:"1" max:"1000000" help:"Jobs this worker runs at once."`
+	Reserved      int           `yaml:"reserved" default:"0" min:"0" help:"Slots kept free for interactive jobs. 0: an eighth of the slots."`
 	Breaker       Breaker       `yaml:"breaker"`
 	ShutdownGrace time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long running jobs may go on after SIGTERM before they are handed to other workers."`
 }
@@ -150,17 +151,17 @@ type Target struct {
 	Key          Secret         `yaml:"key" default:"" help:"Instead of the provider's."`
 	KeyEnv       string         `yaml:"key_env" default:"" check:"variable" help:"Instead of the provider's."`
 	Weight       int            `yaml:"weight" default:"0" min:"0" max:"1000000" help:"Share of requests among neighbours that have weights too. A target without weight is a plain fallback for those above it."`
-	Concurrency  *int           `yaml:"concurrency" min:"0" help:"Most calls at once from one worker. Unset: the provider's."`
+	Concurrency  int            `yaml:"concurrency" default:"0" min:"0" help:"Most calls at once from one worker, within the provider's own limit. 0: no limit but that."`
 	StreamAlways *bool          `yaml:"stream_always" help:"Unset: the provider's."`
 	Timeouts     TargetTimeouts `yaml:"timeouts"`
 }
 
 // TargetTimeouts replace those of the provider one by one.
 type TargetTimeouts struct {
-	Connect    *time.Duration `yaml:"connect" min:"0s" help:"Unset: the provider's."`
-	FirstToken *time.Duration `yaml:"first_token" min:"0s" help:"Unset: the provider's."`
-	Idle       *time.Duration `yaml:"idle" min:"0s" help:"Unset: the provider's."`
-	Total      *time.Duration `yaml:"total" min:"0s" help:"Unset: the provider's."`
+	Connect    time.Duration `yaml:"connect" default:"0s" min:"0s" help:"0: the provider's."`
+	FirstToken time.Duration `yaml:"first_token" default:"0s" min:"0s" help:"0: the provider's."`
+	Idle       time.Duration `yaml:"idle" default:"0s" min:"0s" help:"0: the provider's."`
+	Total      time.Duration `yaml:"total" default:"0s" min:"0s" help:"0: the provider's."`
 }
 
 // Retries are attempts on one target before the next one. What a model leaves at 0

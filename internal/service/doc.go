@@ -4,7 +4,7 @@
 //
 // Starting goes bottom up, and each step says what is wrong and what to do about it:
 //
-//	admin port -> NATS -> queue -> first key -> worker -> frontend -> ready
+//	admin port -> NATS -> queue -> worker -> frontend -> first key -> ready
 //
 // Stopping goes top down and takes no longer than the grace periods:
 //

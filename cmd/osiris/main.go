@@ -1,0 +1,91 @@
+// The osiris program is one binary for people: osiris up runs NATS, a frontend and
+// a worker in one process; the other commands are the operator's.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/osiris/osiris/internal/config"
+	"github.com/osiris/osiris/internal/service"
+)
+
+const name = "osiris"
+
+// commands is the command line.
+type commands struct {
+	Up      up         `cmd:"" help:"Run everything in this process: NATS, a frontend and a worker."`
+	Keys    keys       `cmd:"" help:"Create, list and revoke API keys."`
+	Config  configCmds `cmd:"" help:"Check a configuration."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+}
+
+// command is one verb. It returns the exit code.
+type command interface {
+	run(ctx context.Context, std service.IO) int
+}
+
+func main() {
+	ctx, stop := service.Signals(context.Background())
+	code := run(ctx, os.Args[1:], service.IO{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run is the program. It returns its exit code when ctx ended or the work is done.
+func run(ctx context.Context, args []string, std service.IO) int {
+	var c commands
+	parsed, code, done := service.Parse(&c, name, "OpenAI chat completions from a durable queue.", args, std)
+	if done {
+		return code
+	}
+	if cmd, ok := parsed.Selected().Target.Addr().Interface().(command); ok {
+		return cmd.run(ctx, std)
+	}
+	fmt.Fprintln(std.Stderr, name+": no such command")
+	return 2
+}
+
+type versionCmd struct{}
+
+func (versionCmd) run(_ context.Context, std service.IO) int {
+	fmt.Fprintln(std.Stdout, name, service.Version())
+	return 0
+}
+
+// up is osiris up.
+type up struct {
+	service.CommonFlags   `embed:""`
+	service.AdminFlags    `embed:""`
+	service.DataFlags     `embed:""`
+	service.FrontendFlags `embed:""`
+	service.WorkerFlags   `embed:""`
+
+	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS (127.0.0.1:0), or off." placeholder:"ADDR"`
+}
+
+func (c *up) run(ctx context.Context, std service.IO) int {
+	options := config.Options{
+		File: c.CommonFlags.Config, Environ: std.Environ,
+		Overrides: slices.Concat(c.CommonFlags.Overrides(), c.AdminFlags.Overrides(), c.DataFlags.Overrides(),
+			c.FrontendFlags.Overrides(), c.WorkerFlags.Overrides()),
+	}
+	if c.NATSListen != "" {
+		options.Overrides = append(options.Overrides,
+			config.Override{Path: "embedded.listen", Text: c.NATSListen, Source: "--nats-listen"})
+	}
+	cfg, ok := service.LoadConfig(name, options, std)
+	if !ok {
+		return 1
+	}
+	return service.Main(ctx, service.Params{
+		Name: name, Frontend: true, Worker: true, Embedded: true, Options: options, Config: cfg,
+		Ready: func(info service.Info) { welcome(std.Stdout, info) },
+	}, std)
+}

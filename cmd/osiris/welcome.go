@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/osiris/osiris/internal/service"
+)
+
+// welcome tells a person what runs and what to do next. A new key is shown here and
+// nowhere else.
+func welcome(w io.Writer, info service.Info) {
+	url := "http://" + reachable(info.API)
+	var b strings.Builder
+	fmt.Fprintf(&b, "Osiris is ready.\n\n")
+	fmt.Fprintf(&b, "  API      %s/v1\n", url)
+	fmt.Fprintf(&b, "  Models   %s\n", models(info.Models))
+	if info.DataDir != "" {
+		fmt.Fprintf(&b, "  Data     %s\n", info.DataDir)
+	}
+	if info.Admin != nil {
+		fmt.Fprintf(&b, "  Admin    http://%s/readyz, /metrics\n", reachable(info.Admin))
+	}
+	switch {
+	case info.NewKey == "":
+		fmt.Fprintf(&b, "  Keys     kept from before; another one: osiris keys create --name NAME\n")
+	case info.Preset:
+		fmt.Fprintf(&b, "  API key  the one in OSIRIS_BOOTSTRAP_KEY\n")
+		curl(&b, url, "$OSIRIS_BOOTSTRAP_KEY")
+	default:
+		fmt.Fprintf(&b, "  API key  %s   (shown only now: keep it)\n", info.NewKey)
+		curl(&b, url, info.NewKey)
+	}
+	b.WriteString("\n")
+	_, _ = io.WriteString(w, b.String()) // a closed terminal must not stop the server
+}
+
+func curl(b *strings.Builder, url, key string) {
+	fmt.Fprintf(b, `
+Try it:
+
+curl %s/v1/chat/completions -H "Authorization: Bearer %s" -H "Content-Type: application/json" -d '{"model":"echo","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
+`, url, key)
+}
+
+func models(names []string) string {
+	if len(names) == 0 {
+		return "none configured"
+	}
+	const shown = 8
+	if rest := len(names) - shown; rest > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), rest)
+	}
+	return strings.Join(names, ", ")
+}
+
+// reachable is addr as a client on this machine writes it.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
