@@ -116,6 +116,13 @@ func (a *answer) stream(head []byte) error {
 		if err := protocol.ParseChunk(data, &chunk); err != nil {
 			return a.notAChunk(data, err)
 		}
+		if isBare(&chunk) && !bytes.Contains(data, []byte(`"choices"`)) {
+			// Nothing of a chunk: a flat error such as {"message":…}, or a ping.
+			if details := upstream.ParseError(data); details.Message != "" {
+				return a.call.EventError(details, a.model)
+			}
+			continue
+		}
 		if err := seen.note(&chunk); err != nil {
 			return a.call.Fail(err)
 		}
@@ -146,8 +153,10 @@ func (a *answer) end(seen *progress, err error) error {
 
 // notAChunk explains an event that ParseChunk refused: mostly an error.
 func (a *answer) notAChunk(data []byte, err error) error {
-	if details := upstream.ParseError(data); details.Message != "" || details.Type != "" {
-		return a.call.EventError(details, a.model)
+	if errors.Is(err, protocol.ErrMalformed) {
+		return a.call.Fail(fmt.Errorf("parse chunk: %w", err))
 	}
-	return a.call.Fail(fmt.Errorf("parse chunk: %w", err))
+	return a.call.EventError(upstream.ParseError(data), a.model)
 }
+
+func isBare(c *protocol.Chunk) bool { return len(c.Choices) == 0 && c.Usage == nil }

@@ -36,28 +36,30 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        w.call.Header,
 		ContentLength: -1,
-		Body:          io.NopCloser(&pieces{wire: w, ctx: r.Context().Done()}),
+		Body:          io.NopCloser(&pieces{body: w.call.Body[:w.until], piece: w.piece, end: w.end, done: r.Context().Done()}),
 		Request:       r,
 	}, nil
 }
 
+// pieces is a body in pieces, until the request's context ends.
 type pieces struct {
-	wire *wire
-	at   int
-	ctx  <-chan struct{}
+	body  []byte
+	at    int
+	piece func(body []byte, at int) int
+	end   error
+	done  <-chan struct{}
 }
 
 func (p *pieces) Read(b []byte) (int, error) {
 	select {
-	case <-p.ctx:
+	case <-p.done:
 		return 0, io.ErrClosedPipe
 	default:
 	}
-	body := p.wire.call.Body[:p.wire.until]
-	if p.at == len(body) {
-		return 0, p.wire.end
+	if p.at == len(p.body) {
+		return 0, p.end
 	}
-	n := copy(b, body[p.at:p.at+p.wire.piece(body, p.at)])
+	n := copy(b, p.body[p.at:min(p.at+p.piece(p.body, p.at), len(p.body))])
 	p.at += n
 	return n, nil
 }

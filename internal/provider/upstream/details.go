@@ -67,7 +67,7 @@ func (d *Details) readObject(o map[string]json.RawMessage, depth int) {
 			d.Status = n
 		}
 	}
-	for _, name := range []string{"error", "detail", "errors"} {
+	for _, name := range []string{"error", "message", "detail", "errors"} {
 		d.read(o[name], depth+1)
 	}
 	d.readMetadata(o["metadata"])
@@ -113,7 +113,7 @@ func text(raw json.RawMessage) string {
 
 // plainText returns a body that a person wrote, in one line; "" for HTML and bytes.
 func plainText(body []byte) string {
-	if len(body) > 1024 || bytes.ContainsAny(body, "<\x00") {
+	if len(body) == 0 || len(body) > 1024 || body[0] == '{' || body[0] == '[' || bytes.ContainsAny(body, "<\x00") {
 		return ""
 	}
 	return clip(strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "")), " "))

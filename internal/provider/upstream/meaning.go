@@ -30,10 +30,17 @@ func (d *Details) said() string {
 // typeOr returns the server's error type if it is written as OpenAI writes types,
 // else fallback: "Bad Request" or "BadRequestError" mean nothing to a client.
 func (d *Details) typeOr(fallback string) string {
-	if d.Type == "" || strings.Trim(d.Type, "abcdefghijklmnopqrstuvwxyz_") != "" {
+	known := d.Type == "requests" || d.Type == "tokens" || strings.HasSuffix(d.Type, "_error")
+	if !known || strings.Trim(d.Type, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return fallback
 	}
 	return d.Type
+}
+
+// badKey recognises a refused key behind a status that does not say so.
+func (d *Details) badKey() bool {
+	return containsAny(d.Code+" "+d.Type, "invalid_api_key", "authentication_error") ||
+		containsAny(d.Message, "api key not valid", "incorrect api key", "invalid api key")
 }
 
 // tooLong recognises a prompt that exceeds the model's context.

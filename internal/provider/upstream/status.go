@@ -18,7 +18,7 @@ func StatusError(status int, header http.Header, d Details, model string) *provi
 	cause := fmt.Errorf("server answered %d: %s", status, d.said())
 	e := &provider.Error{RetryAfter: after, Cause: cause}
 	switch {
-	case d.quota() || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusPaymentRequired:
+	case d.quota() || d.badKey() || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusPaymentRequired:
 		e.Public = protocol.ErrUpstream("The model's server refused the request of this gateway.")
 		e.Fallback = true
 		e.Operator = fmt.Sprintf("the server refused the key or its account: status %d: %s", status, d.said())
@@ -47,10 +47,12 @@ func StatusError(status int, header http.Header, d Details, model string) *provi
 }
 
 // EventError is [EventError] for this call: what was sent as a key is taken out of
-// what the server said.
+// what the server said, and once part of the answer came, the call is not repeated.
 func (c *Call) EventError(d Details, model string) error {
 	c.redact(&d)
-	return EventError(d, model)
+	e := EventError(d, model)
+	e.Retry = e.Retry && !c.payload
+	return e
 }
 
 // EventError is what an error inside a 200 means: an error event, a chunk with an
@@ -71,7 +73,7 @@ func clientError(status int, d Details) *protocol.Error {
 		e.Status = status
 	}
 	if d.tooLong() {
-		e.Code = "context_length_exceeded"
+		e.Type, e.Code = protocol.TypeInvalidRequest, "context_length_exceeded"
 	}
 	return e
 }
