@@ -79,7 +79,7 @@ func (a *Accumulator) fold() {
 	if c.ServiceTier != nil {
 		a.tier = append(a.tier[:0], c.ServiceTier...)
 	}
-	a.extra.add(c.Extra)
+	a.extra.add(withoutPadding(c.Extra))
 	for i := range c.Choices {
 		ch := &c.Choices[i]
 		for len(a.choices) <= ch.Index {
@@ -87,6 +87,20 @@ func (a *Accumulator) fold() {
 		}
 		a.choices[ch.Index].add(ch)
 	}
+}
+
+// withoutPadding removes the member by which OpenAI hides the length of a chunk.
+func withoutPadding(extra []byte) []byte {
+	if !bytes.Contains(extra, []byte(`"obfuscation"`)) {
+		return extra
+	}
+	var kept []byte
+	for _, m := range membersOf(nil, extra) {
+		if string(m.name) != "obfuscation" {
+			kept = append(append(kept, m.text...), ',')
+		}
+	}
+	return bytes.TrimSuffix(kept, []byte(","))
 }
 
 func (f *foldedChoice) add(ch *Choice) {
@@ -154,7 +168,7 @@ func (a *Accumulator) Completion(dst []byte) ([]byte, error) {
 	if len(a.choices) == 0 {
 		return dst, ErrUpstream("The model's server ended the answer before it began.")
 	}
-	c := Chunk{Choices: make([]Choice, len(a.choices)), Usage: a.usage, ServiceTier: a.tier, Extra: a.extra.text("obfuscation")}
+	c := Chunk{Choices: make([]Choice, len(a.choices)), Usage: a.usage, ServiceTier: a.tier, Extra: a.extra.text()}
 	for i, f := range a.choices {
 		if f.finish == "" {
 			return dst, ErrUpstream("The model's server ended the answer before it was complete.")
@@ -172,13 +186,13 @@ func (a *Accumulator) Completion(dst []byte) ([]byte, error) {
 func (f *foldedChoice) choice(index int) Choice {
 	ch := Choice{
 		Index: index, Content: f.content.literal(), Refusal: f.refusal.literal(), FunctionName: f.functionName,
-		FunctionArguments: f.functionArguments.literal(), DeltaExtra: f.message.text(""),
-		FinishReason: f.finish, Extra: f.extra.text(""),
+		FunctionArguments: f.functionArguments.literal(), DeltaExtra: f.message.text(),
+		FinishReason: f.finish, Extra: f.extra.text(),
 	}
 	for at, call := range f.calls {
 		ch.ToolCalls = append(ch.ToolCalls, ToolCall{
 			Index: at, ID: call.id, Custom: call.custom, Name: call.name, Arguments: call.arguments.literal(),
-			Extra: call.extra.text(""), FunctionExtra: call.functionExtra.text(""),
+			Extra: call.extra.text(), FunctionExtra: call.functionExtra.text(),
 		})
 	}
 	if f.logprobs {
@@ -186,7 +200,7 @@ func (f *foldedChoice) choice(index int) Choice {
 		ch.Logprobs = appendList(ch.Logprobs, f.tokens)
 		ch.Logprobs = append(ch.Logprobs, `,"refusal":`...)
 		ch.Logprobs = appendList(ch.Logprobs, f.refused)
-		if extra := f.tokenExtra.text(""); len(extra) > 0 {
+		if extra := f.tokenExtra.text(); len(extra) > 0 {
 			ch.Logprobs = append(append(ch.Logprobs, ','), extra...)
 		}
 		ch.Logprobs = append(ch.Logprobs, '}')

@@ -53,9 +53,6 @@ func (f *foldedMembers) add(text []byte) {
 	var space [8]extraMember
 	for _, m := range membersOf(space[:0], text) {
 		value := m.value()
-		if len(value) == 0 {
-			continue
-		}
 		known := f.byName[string(m.name)]
 		if known == nil {
 			known = f.begin(string(m.name))
@@ -80,13 +77,10 @@ func (f *foldedMembers) begin(name string) *foldedMember {
 	return m
 }
 
-// text returns the members, written as Chunk.Extra, but for the one named without.
-func (f *foldedMembers) text(without string) []byte {
+// text returns the members, written as Chunk.Extra.
+func (f *foldedMembers) text() []byte {
 	var dst []byte
 	for _, m := range f.order {
-		if m.name == without {
-			continue
-		}
 		if len(dst) > 0 {
 			dst = append(dst, ',')
 		}

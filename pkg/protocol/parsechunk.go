@@ -213,41 +213,48 @@ func (p *chunkParser) choice() {
 	ch.Extra = p.extras(extras)
 }
 
-// logprobs reads the object and adds the two members that the schema requires.
+// logprobs reads the object. The schema requires two members of it, each an
+// array or null: where they are otherwise, the object is written anew.
 func (p *chunkParser) logprobs() []byte {
 	if p.peek() != '{' {
 		p.value()
 		return nil
 	}
-	start := p.pos
-	content, refusal, empty := false, false, true
+	start, extras, count := p.pos, len(p.c.members), 0
+	var content, refusal []byte
 	p.enter('{')
 	for first := true; ; first = false {
 		name, ok := p.member(first)
 		if !ok {
 			break
 		}
-		empty = false
-		content = content || string(name) == "content"
-		refusal = refusal || string(name) == "refusal"
-		p.value()
+		switch string(name) {
+		case "content":
+			content = p.value()
+			count++
+		case "refusal":
+			refusal = p.value()
+			count++
+		default:
+			p.extra(name)
+		}
 	}
-	raw := p.data[start:p.pos]
-	if p.failed || content && refusal {
-		return raw
+	extra := p.extras(extras)
+	if p.failed || count == 2 && isList(content) && isList(refusal) {
+		return p.data[start:p.pos]
 	}
-	add := ""
-	if !content {
-		add += `,"content":null`
+	if !isList(content) {
+		content = []byte("null")
 	}
-	if !refusal {
-		add += `,"refusal":null`
+	if !isList(refusal) {
+		refusal = []byte("null")
 	}
-	if empty {
-		add, raw = add[1:], []byte("{}")
-	}
-	return p.c.keep(raw[:len(raw)-1], []byte(add), []byte("}"))
+	comma := []byte(",")[:min(1, len(extra))]
+	return p.c.keep([]byte(`{"content":`), content, []byte(`,"refusal":`), refusal, comma, extra, []byte("}"))
 }
+
+// isList reports whether value is an array or null.
+func isList(value []byte) bool { return len(value) > 0 && (value[0] == '[' || value[0] == 'n') }
 
 // knownReason returns a finish reason as a string, without allocating for those
 // of the profile.

@@ -1,12 +1,10 @@
 package protocol
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // mostMessage bounds the text of a model server's error.
@@ -24,8 +22,8 @@ const mostMessage = 8 << 10
 // and a missing type follows from the status.
 func ParseError(status int, body []byte) *Error {
 	var doc any
-	err := json.Unmarshal(body, &doc, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
+	// The standard library's, since it takes duplicate names and bytes that are not UTF-8.
+	if err := json.Unmarshal(body, &doc); err != nil {
 		return nil
 	}
 	if list, ok := doc.([]any); ok && len(list) > 0 {

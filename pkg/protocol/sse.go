@@ -248,7 +248,7 @@ func (d *Decoder) fill() {
 		d.line, d.seen, d.end = d.line-d.start, d.seen-d.start, d.end-d.start
 		d.start = 0
 	}
-	if d.end > d.max {
+	if d.begun && d.end > d.max {
 		d.err = ErrLineTooLong
 		return
 	}

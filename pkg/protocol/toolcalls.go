@@ -59,12 +59,8 @@ func (t *toolState) appendDelta(dst []byte, ch *Choice, ids callIDs) []byte {
 			dst = t.appendCall(dst, at, &tc, ids)
 		}
 	}
-	if ch.FinishReason != "" && t.waiting > 0 {
-		for at := range t.calls {
-			if !t.calls[at].out {
-				dst = t.appendFirst(dst, at, &ToolCall{}, ids)
-			}
-		}
+	if ch.FinishReason != "" {
+		dst = t.appendWaiting(dst, len(t.calls), ids)
 	}
 	if len(dst) == first {
 		return dst[:start]
@@ -160,7 +156,7 @@ func (t *toolState) appendCall(dst []byte, at int, tc *ToolCall, ids callIDs) []
 		if call.name == nil && len(tc.Arguments) <= 2 && tc.Extra == nil && tc.FunctionExtra == nil {
 			return dst
 		}
-		return t.appendFirst(dst, at, tc, ids)
+		return t.appendFirst(t.appendWaiting(dst, at, ids), at, tc, ids)
 	}
 	args := call.take(tc.Arguments)
 	if len(args) <= 2 && len(tc.Extra) == 0 && len(tc.FunctionExtra) == 0 {
@@ -174,6 +170,16 @@ func (t *toolState) appendCall(dst []byte, at int, tc *ToolCall, ids callIDs) []
 		dst = append(dst, `,"function":{"arguments":`...)
 	}
 	return appendCallEnd(dst, args, tc)
+}
+
+// appendWaiting begins the calls before end that still wait for a name.
+func (t *toolState) appendWaiting(dst []byte, end int, ids callIDs) []byte {
+	for at := 0; at < end && t.waiting > 0; at++ {
+		if !t.calls[at].out {
+			dst = t.appendFirst(dst, at, &ToolCall{}, ids)
+		}
+	}
+	return dst
 }
 
 // appendFirst appends the delta that begins a call.
