@@ -46,7 +46,8 @@ func (n names) poolFilter(c Class, pool string) string {
 	return n.ns + ".jobs." + c.String() + "." + pool + ".>"
 }
 
-func (n names) classFilter(c Class) string { return n.ns + ".jobs." + c.String() + ".>" }
+func (n names) classPrefix(c Class) string { return n.ns + ".jobs." + c.String() + "." }
+func (n names) classFilter(c Class) string { return n.classPrefix(c) + ">" }
 
 // Events and the acks of jobs, to one frontend.
 

@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -88,35 +89,20 @@ func (k *Consumer) lapse(now time.Time) {
 	k.settle()
 }
 
-// onPull takes what a pull request brought: a job, or the request's end.
+// onPull takes what a pull request brought: a job, under the job's own subject, or
+// the request's end, under the inbox that identifies the request.
 func (k *Consumer) onPull(m *nats.Msg) {
-	token, err := strconv.ParseUint(m.Subject[lastToken(m.Subject):], 36, 64)
-	if err != nil {
-		return
-	}
 	now := time.Now()
-	status := ""
-	if len(m.Data) == 0 && m.Header != nil {
-		status = m.Header.Get("Status")
-	}
+	id, ended := strings.CutPrefix(m.Subject, k.inbox+".")
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := k.pulls[token]
-	if status != "" {
-		k.pullEnded(token, p, status, now)
+	if ended {
+		if token, err := strconv.ParseUint(id, 36, 64); err == nil && m.Header != nil {
+			k.pullEnded(token, k.pulls[token], m.Header.Get("Status"), now)
+		}
 		return
 	}
-	if p != nil {
-		p.left--
-		if p.class == Interactive {
-			k.slots.asked--
-		} else {
-			k.slots.askedLow--
-		}
-		if p.left == 0 {
-			delete(k.pulls, token)
-		}
-	}
+	k.pullBrought(m.Subject)
 	if !k.slots.take() {
 		k.giveBack(m)
 		return
@@ -125,9 +111,33 @@ func (k *Consumer) onPull(m *nats.Msg) {
 	k.refill(now)
 }
 
+// pullBrought books a delivered job on the oldest request of its class, which the
+// broker serves first. The caller holds k.mu.
+func (k *Consumer) pullBrought(subject string) {
+	var oldest uint64
+	for token, p := range k.pulls {
+		if (oldest == 0 || token < oldest) && strings.HasPrefix(subject, k.conn.n.classPrefix(p.class)) {
+			oldest = token
+		}
+	}
+	p := k.pulls[oldest]
+	if p == nil { // of a request given up already
+		return
+	}
+	p.left--
+	if p.class == Interactive {
+		k.slots.asked--
+	} else {
+		k.slots.askedLow--
+	}
+	if p.left == 0 {
+		delete(k.pulls, oldest)
+	}
+}
+
 // pullEnded takes the status that ends a request. The caller holds k.mu.
 func (k *Consumer) pullEnded(token uint64, p *pull, status string, now time.Time) {
-	if status == "100" || p == nil { // an idle heartbeat, or a request given up already
+	if status == "" || status == "100" || p == nil { // an idle heartbeat, or a request given up already
 		return
 	}
 	k.endPull(token, p)
