@@ -3,7 +3,7 @@ package worker
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/osiris/osiris/pkg/jobs/jobstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { jobstest.Main(m) }

@@ -2,12 +2,10 @@ package worker
 
 import (
 	"context"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
@@ -74,36 +72,6 @@ func (w *Worker) find(ctx context.Context, model string) (*catalogue, *entry, er
 			return nil, nil, protocol.ErrUnavailable("The model is not available yet, please try again later.", probeWait)
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
-		}
-	}
-}
-
-// publish tells the frontends what the worker serves whenever that changes, until
-// ctx ends.
-func (w *Worker) publish(ctx context.Context) {
-	var told *jobs.PoolModels
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.serving.dirty:
-		}
-		for repeat := firstRepeat; ; repeat = min(2*repeat, lastRepeat) {
-			now := w.serving.current.Load().published()
-			if told != nil && reflect.DeepEqual(*told, now) {
-				break
-			}
-			err := w.conn.PublishModels(ctx, now)
-			if err == nil {
-				told = &now
-				break
-			}
-			if ctx.Err() == nil {
-				w.log.Warn("model list not published, trying again", "error", err, "wait", repeat)
-			}
-			if pause(ctx, repeat) != nil {
-				return
-			}
 		}
 	}
 }
