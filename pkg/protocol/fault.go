@@ -93,7 +93,7 @@ func faultName(path string, quoted []byte, limit int) *Error {
 		strings.TrimSuffix(path, "."+shorten(name)), string(runes[:3]), string(runes[len(runes)-3:]), limit, len(runes))
 }
 
-// The next two have no counterpart at OpenAI.
+// The next three have no counterpart at OpenAI.
 
 func faultDuplicate(path string) *Error {
 	return ErrInvalid(path, "", "Duplicate key in the JSON body of your request: '%s'. Each key of an object must occur only once.", path)
@@ -101,6 +101,10 @@ func faultDuplicate(path string) *Error {
 
 func faultDepth() *Error {
 	return ErrInvalid("", "", "The JSON body of your request is nested too deeply: the limit is %d levels.", maxDepth)
+}
+
+func faultWidth() *Error {
+	return ErrInvalid("", "", "The objects in the JSON body of your request have too many keys.")
 }
 
 // expected names what s accepts: "an integer", "one of a string or array of objects".

@@ -13,6 +13,14 @@ import (
 // with a few dozen levels; readers further down give up at about a thousand.
 const maxDepth = 512
 
+// The names of every open object are kept to find duplicates, at many times their
+// size. Members beyond the first narrow of their object are therefore counted
+// over the whole request, and maxWide of them are enough for any real one.
+const (
+	narrow  = 64
+	maxWide = 1 << 17
+)
+
 // validator checks a request against requestSchema in one pass over its tokens.
 // The strictness about JSON itself (UTF-8, duplicate names, what follows the
 // value) is jsontext's. A fault does not end the pass, since malformed JSON
@@ -23,6 +31,7 @@ type validator struct {
 	area   area
 	faults [areas]*Error // the first fault of each area
 	abort  *Error        // ended the pass
+	wide   int           // members beyond the first narrow of their object
 }
 
 // area is a part of the request; the faults of a lower one are reported first.
@@ -165,6 +174,9 @@ func (v *validator) object(s *schema) error {
 	var met uint64
 	count := 0
 	for v.dec.PeekKind() != '}' {
+		if err := v.bound(); err != nil {
+			return err
+		}
 		bit, err := v.member(form, top)
 		if err != nil {
 			return err
@@ -241,12 +253,28 @@ func (v *validator) skip() error {
 // skipRest passes the rest of an object or array whose first token was read.
 func (v *validator) skipRest() error {
 	for outside := v.dec.StackDepth() - 1; v.dec.StackDepth() > outside; {
-		if v.dec.StackDepth() > maxDepth {
-			v.abort = faultDepth()
-			return v.abort
+		if err := v.bound(); err != nil {
+			return err
 		}
 		if _, err := v.dec.ReadToken(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// bound keeps what is open within the limits; it is called before each member.
+func (v *validator) bound() error {
+	depth := v.dec.StackDepth()
+	if depth > maxDepth {
+		v.abort = faultDepth()
+		return v.abort
+	}
+	// An object's length counts names and values.
+	if kind, n := v.dec.StackIndex(depth); n > 2*narrow && n%2 == 0 && kind == '{' {
+		if v.wide++; v.wide > maxWide {
+			v.abort = faultWidth()
+			return v.abort
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -49,6 +50,9 @@ var faultCases = []faultCase{
 	{"too deep to parse", strings.Repeat(`{"x":`, 10_001), "", "", deepText},
 	{"too deep, not an object", strings.Repeat(`[`, 10_001), "", "", deepText},
 	{"too deep a schema", withParams(`"tools":[{"type":"function","function":{"name":"f","parameters":` + strings.Repeat(`{"x":`, 10_001)), "", "", deepText},
+	{"too wide", withParams(`"x":` + wideObject(200_000)), "", "", wideText},
+	{"too wide, nested", withParams(`"x":` + strings.Repeat(wideObject(1000)[:len(wideObject(1000))-1]+`,"x":`, 150) + `0`), "", "", wideText},
+	{"too wide a dictionary", withParams(`"logit_bias":` + wideObject(200_000)), "", "", wideText},
 
 	// model, then messages, then the rest.
 	{"no model", `{"messages":[]}`, "", "", "you must provide a model parameter"},
@@ -185,11 +189,21 @@ var faultCases = []faultCase{
 
 var (
 	badJSONText = ErrBadJSON().Message
+	wideText    = "The objects in the JSON body of your request have too many keys."
 	deepText    = "The JSON body of your request is nested too deeply: the limit is 512 levels."
 )
 
 func duplicateText(path string) string {
 	return "Duplicate key in the JSON body of your request: '" + path + "'. Each key of an object must occur only once."
+}
+
+// wideObject is an object of n members.
+func wideObject(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%d":0`, i)
+	}
+	return "{" + b.String()[1:] + "}"
 }
 
 func seventeen() string {
