@@ -1,15 +1,11 @@
 package anthropic
 
-import (
-	"fmt"
-
-	"github.com/osiris/osiris/internal/provider/upstream"
-)
+import "fmt"
 
 // whole handles an answer that came as one message although a stream was asked
 // for, as some proxies do. It says the same as the stream would have.
 func (s *stream) whole(data []byte) error {
-	var content, usage, details, fault []byte
+	var content, usage, details, failure []byte
 	err := s.walk.members(data, func(name, value []byte) {
 		switch string(name) {
 		case `"content"`:
@@ -21,21 +17,21 @@ func (s *stream) whole(data []byte) error {
 		case `"stop_details"`:
 			details = value
 		case `"error"`:
-			fault = value
+			failure = value
 		}
 	})
 	switch {
 	case err != nil:
 		return s.rubbish(fmt.Errorf("message: %w", err))
-	case len(fault) > 0 && fault[0] != 'n':
-		return openAI(upstream.EventError(upstream.ParseError(data), s.model))
+	case len(failure) > 0 && failure[0] != 'n':
+		return s.fault(data)
 	}
 	var blocks [][]byte
 	if err := s.walk.elements(content, func(b []byte) { blocks = append(blocks, b) }); err != nil {
 		return s.rubbish(fmt.Errorf("message content: %w", err))
 	}
-	if usage != nil {
-		s.usage.read(s.walk, usage)
+	if err := s.count(usage); err != nil {
+		return err
 	}
 	s.explain(details)
 	if s.stop == "" {

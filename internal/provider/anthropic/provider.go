@@ -69,8 +69,8 @@ func New(cfg Config, client *upstream.Client) (*Provider, error) {
 }
 
 // Complete implements provider.Provider. It always calls out.Chunk, whether or not
-// the client streams. When an answer breaks off, what it cost so far is handed to
-// out as a chunk of usage alone before Complete returns the error.
+// the client streams. What the server counts is handed to out in chunks of usage
+// alone, the first before the answer begins; each replaces the one before.
 func (p *Provider) Complete(ctx context.Context, req *provider.Request, out provider.Output) error {
 	c, err := mapRequest(req)
 	if err != nil {
@@ -89,7 +89,7 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 	s := newStream(out, c, req.Chat.Model, p.omit, answer.Payload)
 	if err := s.read(answer); err != nil {
 		answer.Abort()
-		return s.brokeOff(err)
+		return err
 	}
 	answer.Close()
 	return nil
@@ -143,18 +143,6 @@ func firstByte(r *bufio.Reader) (byte, error) {
 			return b, r.UnreadByte()
 		}
 	}
-}
-
-// brokeOff reports what a failed answer cost so far and returns why it failed.
-func (s *stream) brokeOff(err error) error {
-	if s.refused {
-		return err
-	}
-	_ = s.sendUsage() // err is what the caller must hear
-	if e, ok := errors.AsType[*provider.Error](err); ok {
-		return s.failed(e)
-	}
-	return err
 }
 
 // versioned returns base with exactly one trailing /v1: users paste both forms.

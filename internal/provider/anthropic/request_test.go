@@ -94,7 +94,7 @@ func writeGolden(t *testing.T, path string, a *txtar.Archive, label string, data
 	t.Helper()
 	kept := a.Files[:0]
 	for _, f := range a.Files {
-		if f.Name != "body" && f.Name != "error" && f.Name != "chunks" {
+		if f.Name != "body" && f.Name != "error" {
 			kept = append(kept, f)
 		}
 	}

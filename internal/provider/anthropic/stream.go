@@ -23,8 +23,7 @@ type stream struct {
 
 	walk    *walker
 	started bool // message_start was seen
-	said    bool // out was given a chunk
-	refused bool // out returned an error
+	said    bool // out was given part of an answer
 	blocks  []open
 	calls   int  // tool calls begun; the next one's index
 	byTool  bool // the tool that carries the answer was called
@@ -52,7 +51,7 @@ func (s *stream) event(name string, data []byte) (done bool, err error) {
 	if !utf8.Valid(data) {
 		data = bytes.ToValidUTF8(data, []byte("\ufffd"))
 	}
-	var kind, index, delta, inner, message, usage, fault []byte
+	var kind, index, delta, inner, message, usage, failure []byte
 	err = s.walk.members(data, func(name, value []byte) {
 		switch string(name) {
 		case `"type"`:
@@ -68,12 +67,12 @@ func (s *stream) event(name string, data []byte) (done bool, err error) {
 		case `"usage"`:
 			usage = value
 		case `"error"`:
-			fault = value
+			failure = value
 		}
 	})
 	switch {
-	case name == "error" || string(kind) == `"error"` || len(kind) == 0 && len(fault) > 0:
-		return false, openAI(upstream.EventError(upstream.ParseError(data), s.model))
+	case name == "error" || string(kind) == `"error"` || len(kind) == 0 && len(failure) > 0:
+		return false, s.fault(data)
 	case err != nil:
 		return false, s.rubbish(fmt.Errorf("event %q: %w", name, err))
 	}
@@ -100,10 +99,8 @@ func (s *stream) start(message []byte) error {
 		return nil
 	}
 	s.started = true
-	if u, ok := s.find(message, `"usage"`); ok {
-		s.usage.read(s.walk, u)
-	}
-	return nil
+	u, _ := s.find(message, `"usage"`)
+	return s.count(u)
 }
 
 // outcome keeps what message_delta says of the end, which comes with message_stop.
@@ -123,11 +120,8 @@ func (s *stream) outcome(delta, usage []byte) error {
 		return s.rubbish(fmt.Errorf("message_delta: %w", err))
 	}
 	s.explain(details)
-	if usage != nil {
-		s.usage.read(s.walk, usage)
-	}
 	s.progress()
-	return nil
+	return s.count(usage)
 }
 
 func (s *stream) explain(details []byte) {
@@ -151,10 +145,7 @@ func (s *stream) finish() error {
 			return err
 		}
 	}
-	if err := s.send(protocol.Choice{FinishReason: s.finishReason()}); err != nil {
-		return err
-	}
-	return s.sendUsage()
+	return s.send(protocol.Choice{FinishReason: s.finishReason()})
 }
 
 func (s *stream) finishReason() string {
@@ -173,14 +164,15 @@ func (s *stream) finishReason() string {
 	return "tool_calls"
 }
 
-// sendUsage hands over the counts, if the server gave any.
-func (s *stream) sendUsage() error {
-	if !s.usage.seen {
+// count hands over the counts after each report of the server, so that they are
+// known however the answer ends. They are no part of the answer.
+func (s *stream) count(report []byte) error {
+	if !s.usage.read(s.walk, report) {
 		return nil
 	}
 	s.scratch = s.usage.append(s.scratch[:0])
 	s.chunk = protocol.Chunk{Usage: s.scratch}
-	return s.hand()
+	return s.out.Chunk(&s.chunk)
 }
 
 // send hands over a chunk with one choice.
@@ -189,32 +181,25 @@ func (s *stream) send(c protocol.Choice) error {
 	s.progress()
 	s.choice[0] = c
 	s.chunk = protocol.Chunk{Choices: s.choice[:]}
-	return s.hand()
+	return s.out.Chunk(&s.chunk)
 }
 
-func (s *stream) hand() error {
-	err := s.out.Chunk(&s.chunk)
-	s.refused = err != nil
-	return err
+// fault is the error that the server reported, after its 200. What was said cannot
+// be taken back: then the same server is not asked again.
+func (s *stream) fault(data []byte) error {
+	e := upstream.EventError(upstream.ParseError(data), s.model)
+	e.Retry = e.Retry && !s.said
+	return openAI(e)
 }
 
 // rubbish is the error for an answer that makes no sense.
 func (s *stream) rubbish(cause error) error {
 	return &provider.Error{
 		Public:   protocol.ErrUpstream("The model's server sent an answer that could not be read."),
-		Retry:    true,
+		Retry:    !s.said,
 		Fallback: true,
 		Cause:    fmt.Errorf("read answer: %w", cause),
 	}
-}
-
-// failed returns e as it is before the first chunk. After it nobody can help: what
-// was said cannot be taken back.
-func (s *stream) failed(e *provider.Error) error {
-	if s.said {
-		e.Retry, e.Fallback = false, false
-	}
-	return e
 }
 
 // find returns a member of an object, whose name is given with its quotes.

@@ -8,7 +8,6 @@ import (
 // usage is what the server counted so far. Its reports are cumulative: each one
 // replaces the last, and nothing is ever added up.
 type usage struct {
-	seen       bool
 	input      int64 // without what came from or went to the cache
 	cacheRead  int64
 	cacheWrite int64
@@ -17,8 +16,9 @@ type usage struct {
 }
 
 // read takes over what a usage object says. A null or a zero does not replace a
-// count: servers between us and the API leave out what they do not know.
-func (u *usage) read(w *walker, object []byte) {
+// count: servers between us and the API leave out what they do not know. It
+// reports whether there was anything to take over.
+func (u *usage) read(w *walker, object []byte) bool {
 	var details []byte
 	err := w.members(object, func(name, value []byte) {
 		switch string(name) {
@@ -34,12 +34,12 @@ func (u *usage) read(w *walker, object []byte) {
 			details = value
 		}
 	})
-	u.seen = u.seen || err == nil
 	_ = w.members(details, func(name, value []byte) { // absent or null: nothing was said
 		if string(name) == `"thinking_tokens"` {
 			count(&u.thinking, value)
 		}
 	})
+	return err == nil
 }
 
 func count(n *int64, raw []byte) {
