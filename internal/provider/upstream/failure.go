@@ -74,7 +74,7 @@ func secrets(h http.Header) []string {
 	var found []string
 	for name, values := range h {
 		switch strings.ToLower(name) {
-		case "content-type", "accept", "accept-encoding", "user-agent", "anthropic-version", "x-client-request-id":
+		case "content-type", "accept", "accept-encoding", "user-agent", "anthropic-version", "anthropic-beta", "x-client-request-id":
 			continue
 		}
 		for _, v := range values {
