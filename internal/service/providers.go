@@ -78,8 +78,12 @@ func (b *builder) addProvider(name string, p config.Provider) error {
 	return nil
 }
 
+// echoSpec lets echo's errors reach the client as they are: they were asked for.
 func echoSpec(name string) worker.ProviderSpec {
-	return worker.ProviderSpec{Name: name, Prefix: "echo?", KeepPrefix: true, Provider: echo.New(), Discover: true, Identity: "echo"}
+	return worker.ProviderSpec{
+		Name: name, Prefix: "echo?", KeepPrefix: true, Provider: echo.New(), Discover: true, Identity: "echo",
+		Retries: worker.Retries{Attempts: 1}, Breaker: worker.Breaker{Failures: -1},
+	}
 }
 
 // spec builds the adapter of p.
