@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,11 +55,12 @@ type Consumer struct {
 	log     *slog.Logger
 	handler Handler
 
-	inbox      string // replies to pull requests
-	usageInbox string
-	control    string // this worker's address
-	subs       []*nats.Subscription
-	pullSub    *nats.Subscription
+	inbox       string // replies to pull requests
+	usageInbox  string
+	control     string // this worker's address
+	interactive string // beginning of the subjects of interactive jobs
+	subs        []*nats.Subscription
+	pullSub     *nats.Subscription
 
 	root       context.Context // parent of the attempts' contexts; ended with ErrShutdown
 	rootCancel context.CancelCauseFunc
@@ -71,7 +73,7 @@ type Consumer struct {
 
 	mu        sync.Mutex
 	slots     slots
-	pulls     map[uint64]*pull
+	pulls     map[uint64]pull
 	token     uint64
 	notBefore time.Time // no pull requests until then
 	lowNext   Class
@@ -109,8 +111,9 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 	}
 	k := &Consumer{
 		conn: c, cfg: cfg, log: cfg.Logger, handler: h,
-		inbox: nats.NewInbox(), usageInbox: nats.NewInbox(), control: c.n.control(cfg.WorkerID), started: time.Now(),
-		slots: slots{total: cfg.Slots, reserved: cfg.Reserved}, pulls: map[uint64]*pull{}, lowNext: Background,
+		inbox: nats.NewInbox(), usageInbox: nats.NewInbox(), control: c.n.control(cfg.WorkerID),
+		interactive: strings.TrimSuffix(c.n.classFilter(Interactive), ">"), started: time.Now(),
+		slots: slots{total: cfg.Slots, reserved: cfg.Reserved}, pulls: map[uint64]pull{}, lowNext: Background,
 		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]time.Time{},
 		idle: make(chan struct{}), quiet: make(chan struct{}),
 	}
@@ -207,7 +210,7 @@ func (k *Consumer) close() {
 		if err := k.conn.withdrawWorker(ctx, k.cfg.WorkerID); err != nil {
 			k.log.Warn("worker stays listed until it expires", "error", err)
 		}
-		_ = k.conn.nc.FlushWithContext(ctx) // best effort: what is lost now is recovered by the lease
+		_ = k.conn.flush(ctx) // best effort: what is lost now is recovered by the lease
 	}
 	for _, s := range k.subs {
 		_ = s.Unsubscribe()

@@ -22,43 +22,68 @@ const (
 	maxLowBatch = 256
 )
 
-// pull is one request for jobs.
+// pull is one request for jobs. The broker's deliveries do not say which request
+// they answer, its statuses do: so the slots count what is asked for in all, and
+// a request is only remembered to know when it ended.
 type pull struct {
-	class Class
-	left  int // jobs it may still bring
+	low   bool // of a lower class
+	n     int  // jobs asked for
 	until time.Time
 }
 
 // ask sends one pull request. The caller holds k.mu.
 func (k *Consumer) ask(class Class, n int, now time.Time) {
 	k.token++
-	p := &pull{class: class, left: n, until: now.Add(pullExpires + pullGrace)}
-	var body []byte
-	if class == Interactive {
-		body = fmt.Appendf(nil, `{"batch":%d,"expires":%d}`, n, pullExpires.Nanoseconds())
-		k.slots.asked += n
-	} else {
+	p := pull{low: class != Interactive, n: n, until: now.Add(pullExpires + pullGrace)}
+	body := fmt.Appendf(nil, `{"batch":%d,"expires":%d}`, n, pullExpires.Nanoseconds())
+	if p.low {
 		body = fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, n)
-		k.slots.askedLow += n
 	}
-	k.pulls[k.token] = p
 	subject := k.conn.apiPrefix + "CONSUMER.MSG.NEXT." + k.conn.n.jobsStream(class) + "." + k.conn.n.consumer(k.cfg.Pool)
 	inbox := k.inbox + "." + strconv.FormatUint(k.token, 36)
 	if err := k.conn.nc.PublishRequest(subject, inbox, body); err != nil {
-		k.endPull(k.token, p)
 		k.notBefore = now.Add(pullBackoff)
+		return
 	}
+	k.pulls[k.token] = p
+	*k.asked(p.low) += n
 }
 
-// endPull forgets a request and what it still wanted. The caller holds k.mu.
-func (k *Consumer) endPull(token uint64, p *pull) {
-	delete(k.pulls, token)
-	if p.class == Interactive {
-		k.slots.asked -= p.left
-	} else {
-		k.slots.askedLow -= p.left
+// asked is the count of jobs asked for. The caller holds k.mu.
+func (k *Consumer) asked(low bool) *int {
+	if low {
+		return &k.slots.askedLow
 	}
-	p.left = 0
+	return &k.slots.asked
+}
+
+// endPull forgets a request that leaves rest jobs undelivered. The caller holds k.mu.
+func (k *Consumer) endPull(token uint64, p pull, rest int) {
+	delete(k.pulls, token)
+	most := 0 // that the remaining requests can bring
+	for _, other := range k.pulls {
+		if other.low == p.low {
+			most += other.n
+		}
+	}
+	asked := k.asked(p.low)
+	*asked = min(max(*asked-rest, 0), most)
+}
+
+// delivered counts a job that arrived. When nothing is asked for any more, the
+// requests are all answered. The caller holds k.mu.
+func (k *Consumer) delivered(low bool) {
+	asked := k.asked(low)
+	if *asked > 0 {
+		*asked--
+	}
+	if *asked == 0 {
+		for token, p := range k.pulls {
+			if p.low == low {
+				delete(k.pulls, token)
+			}
+		}
+	}
 }
 
 // refill asks for as many jobs as there are free slots. The caller holds k.mu.
@@ -82,27 +107,23 @@ func (k *Consumer) lapse(now time.Time) {
 	defer k.mu.Unlock()
 	for token, p := range k.pulls {
 		if now.After(p.until) {
-			k.endPull(token, p)
+			k.endPull(token, p, 0)
 		}
 	}
 	k.refill(now)
 	k.settle()
 }
 
-// onPull takes what a pull request brought: a job, under the job's own subject, or
-// the request's end, under the inbox that identifies the request.
+// onPull takes what a pull request brought: a job, or the request's end.
 func (k *Consumer) onPull(m *nats.Msg) {
 	now := time.Now()
-	id, ended := strings.CutPrefix(m.Subject, k.inbox+".")
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if ended {
-		if token, err := strconv.ParseUint(id, 36, 64); err == nil && m.Header != nil {
-			k.pullEnded(token, k.pulls[token], m.Header.Get("Status"), now)
-		}
+	if status := m.Header.Get("Status"); status != "" && len(m.Data) == 0 {
+		k.pullEnded(m, status, now)
 		return
 	}
-	k.pullBrought(m.Subject)
+	k.delivered(!strings.HasPrefix(m.Subject, k.interactive))
 	if !k.slots.take() {
 		k.giveBack(m)
 		return
@@ -111,45 +132,27 @@ func (k *Consumer) onPull(m *nats.Msg) {
 	k.refill(now)
 }
 
-// pullBrought books a delivered job on the oldest request of its class, which the
-// broker serves first. The caller holds k.mu.
-func (k *Consumer) pullBrought(subject string) {
-	var oldest uint64
-	for token, p := range k.pulls {
-		if (oldest == 0 || token < oldest) && strings.HasPrefix(subject, k.conn.n.classPrefix(p.class)) {
-			oldest = token
-		}
-	}
-	p := k.pulls[oldest]
-	if p == nil { // of a request given up already
-		return
-	}
-	p.left--
-	if p.class == Interactive {
-		k.slots.asked--
-	} else {
-		k.slots.askedLow--
-	}
-	if p.left == 0 {
-		delete(k.pulls, oldest)
-	}
-}
-
 // pullEnded takes the status that ends a request. The caller holds k.mu.
-func (k *Consumer) pullEnded(token uint64, p *pull, status string, now time.Time) {
-	if status == "" || status == "100" || p == nil { // an idle heartbeat, or a request given up already
+func (k *Consumer) pullEnded(m *nats.Msg, status string, now time.Time) {
+	token, err := strconv.ParseUint(m.Subject[lastToken(m.Subject):], 36, 64)
+	p, known := k.pulls[token]
+	if err != nil || !known || status == "100" { // given up already, or a heartbeat
 		return
 	}
-	k.endPull(token, p)
+	rest, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	if err != nil {
+		rest = p.n
+	}
+	k.endPull(token, p, rest)
 	switch {
 	case status == "409" || status == "503": // no leader, no consumer, too many requests
 		k.notBefore = now.Add(pullBackoff)
 		if status == "503" {
 			k.missing.Store(true)
 		}
-	case p.class == Background:
+	case p.low && k.lowNext == Background:
 		k.lowNext = Batch
-	case p.class == Batch:
+	case p.low:
 		k.lowNext = Background
 		k.lowAt = now.Add(lowEvery)
 	}

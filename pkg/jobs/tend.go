@@ -92,7 +92,7 @@ func (k *Consumer) forgetPulls() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for token, p := range k.pulls {
-		k.endPull(token, p)
+		k.endPull(token, p, p.n)
 	}
 	k.notBefore = time.Time{}
 	for id, at := range k.cancelled {

@@ -1,0 +1,224 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// rig is a queue for one test: connections, clients and workers that end with it.
+type rig struct {
+	t    *testing.T
+	nats *natstest.NATS
+	cfg  Config
+	conn *Conn // for looking
+}
+
+// eachRig runs f on one node and on a cluster of three.
+func eachRig(t *testing.T, f func(t *testing.T, r *rig)) { eachRigWith(t, Config{}, f) }
+
+func eachRigWith(t *testing.T, cfg Config, f func(t *testing.T, r *rig)) {
+	natstest.Each(t, func(t *testing.T, n *natstest.NATS) { f(t, newRig(t, n, cfg)) })
+}
+
+func newRig(t *testing.T, n *natstest.NATS, cfg Config) *rig {
+	r := &rig{t: t, nats: n, cfg: cfg}
+	r.cfg.URL, r.cfg.Namespace = n.URLs(), n.Namespace
+	r.cfg.Logger = slog.New(slog.DiscardHandler)
+	if os.Getenv("OSIRIS_TEST_LOG") != "" {
+		r.cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	r.conn = r.connect()
+	return r
+}
+
+func (r *rig) connect() *Conn {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	c, err := Connect(ctx, r.cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(c.Close)
+	return c
+}
+
+func (r *rig) client() *Client { return r.clientWith(ClientConfig{}) }
+
+func (r *rig) clientWith(cfg ClientConfig) *Client {
+	r.t.Helper()
+	c := r.connect()
+	if err := c.EnsurePool(r.t.Context(), "default"); err != nil {
+		r.t.Fatal(err)
+	}
+	cl, err := NewClient(r.t.Context(), c, cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(cl.Close)
+	return cl
+}
+
+func (r *rig) worker(slots int, h Handler) *Consumer {
+	return r.workerWith(ConsumeConfig{Slots: slots}, h)
+}
+
+func (r *rig) workerWith(cfg ConsumeConfig, h Handler) *Consumer {
+	r.t.Helper()
+	k, err := Consume(r.t.Context(), r.connect(), cfg, h)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = k.Stop(ctx) // a test that cares stops it itself
+	})
+	return k
+}
+
+func newJob(body string) *Job {
+	return &Job{
+		ID: NewID(), Tenant: "acme", Key: "k1", Model: "echo", Pool: "default", Stream: true,
+		Created: time.Now().Unix(), Timeout: time.Minute, Body: []byte(body),
+	}
+}
+
+func (r *rig) submit(cl *Client, j *Job) *Stream {
+	r.t.Helper()
+	s, err := cl.Submit(r.t.Context(), j)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(s.Close)
+	return s
+}
+
+// result is everything a stream said.
+type result struct {
+	kinds  []EventKind
+	text   string // of chunks and answers of the last attempt
+	done   Outcome
+	failed *protocol.Error
+	err    error
+}
+
+// collect reads a stream to its end, within limit for each event.
+func collect(s *Stream, limit time.Duration) result {
+	var res result
+	for {
+		e, err := s.Next(limit)
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				res.err = err
+			}
+			return res
+		}
+		res.kinds = append(res.kinds, e.Kind)
+		switch e.Kind {
+		case Started:
+			res.text = ""
+		case Chunk, Answer:
+			res.text += string(e.Data)
+		case Done:
+			res.done, res.err = e.Done()
+		case Failed:
+			res.failed = e.Failed()
+		}
+	}
+}
+
+// within waits until cond holds, looking often.
+func within(t *testing.T, limit time.Duration, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !cond(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("not within %s: %s", limit, what)
+		}
+	}
+}
+
+// waiting returns how many jobs of a class the broker holds.
+func (r *rig) waiting(c Class) int {
+	r.t.Helper()
+	s, err := r.conn.js.Stream(r.t.Context(), r.conn.n.jobsStream(c))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return int(s.CachedInfo().State.Msgs)
+}
+
+// empty waits until no job is left.
+func (r *rig) empty() {
+	r.t.Helper()
+	within(r.t, 10*time.Second, "queue empty", func() bool {
+		return r.waiting(Interactive)+r.waiting(Background)+r.waiting(Batch) == 0
+	})
+}
+
+// usage waits for n usage records and returns them.
+func (r *rig) usage(n int) []UsageRecord {
+	r.t.Helper()
+	s, err := r.conn.js.Stream(r.t.Context(), r.conn.n.usageStream())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	within(r.t, 10*time.Second, "usage stored", func() bool {
+		info, err := s.Info(r.t.Context())
+		return err == nil && int(info.State.Msgs) >= n
+	})
+	c, err := s.OrderedConsumer(r.t.Context(), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var all []UsageRecord
+	for range n {
+		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		var u UsageRecord
+		if err := json.Unmarshal(m.Data(), &u); err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+// say emits the parts as chunks.
+func say(parts ...string) Handler {
+	return func(_ context.Context, a *Attempt) (Outcome, error) {
+		for _, p := range parts {
+			if err := a.Chunk([]byte(p)); err != nil {
+				return Outcome{}, err
+			}
+		}
+		return Outcome{FinishReason: "stop", Usage: protocol.Usage{TotalTokens: int64(len(parts))}}, nil
+	}
+}
+
+// hold blocks until its context ends, counting what runs.
+type hold struct{ running, ended atomic.Int32 }
+
+func (h *hold) run(ctx context.Context, _ *Attempt) (Outcome, error) {
+	h.running.Add(1)
+	<-ctx.Done()
+	h.running.Add(-1)
+	h.ended.Add(1)
+	return Outcome{Usage: protocol.Usage{PromptTokens: 7}}, context.Cause(ctx)
+}
