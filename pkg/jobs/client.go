@@ -14,8 +14,7 @@ import (
 
 const (
 	controlWindow = 5 * time.Millisecond // acknowledgements to a worker wait for each other
-	flushTimeout  = 10 * time.Second
-	inlineMargin  = 64 << 10 // room for header and protocol beside an inline body
+	inlineMargin  = 64 << 10             // room for header and protocol beside an inline body
 )
 
 // ClientConfig configures a Client. The zero value is usable.
@@ -212,14 +211,6 @@ func (cl *Client) tell(control string, f *frame) {
 		cl.mu.Unlock()
 	}
 	o.add(control, f, f.kind == ctlAck)
-}
-
-// flush returns when the server has everything that was sent, subscriptions
-// included.
-func (c *Conn) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
-	return c.nc.FlushWithContext(ctx)
 }
 
 func unavailable(cause error) *protocol.Error {
