@@ -21,7 +21,7 @@ const keptScratch = 64 << 10
 // arguments as an object, usage inside x_groq. Bytes that are not UTF-8 become
 // U+FFFD; control characters in strings are refused.
 //
-// The error is always an *Error: the server's own, as ParseError has it, where
+// The error is always an *Error: the server's own, as parseError has it, where
 // the chunk reports one (even among choices), else one with ErrMalformed in its
 // chain.
 func ParseChunk(data []byte, c *Chunk) error {
@@ -47,7 +47,7 @@ func (p *chunkParser) parse(data []byte) error {
 	p.data = data
 	p.c.reset()
 	if p.peek() == '[' {
-		if e := ParseError(0, data); e != nil {
+		if e := parseError(0, data); e != nil {
 			return e
 		}
 	}
@@ -57,7 +57,7 @@ func (p *chunkParser) parse(data []byte) error {
 			Wrap(fmt.Errorf("parse %s: %w", p.key, ErrMalformed))
 	}
 	if p.broken {
-		if e := ParseError(0, data); e != nil {
+		if e := parseError(0, data); e != nil {
 			return e
 		}
 		return ErrUpstream("The model's server reported an error.")

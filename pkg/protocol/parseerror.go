@@ -10,7 +10,7 @@ import (
 // mostMessage bounds the text of a model server's error.
 const mostMessage = 8 << 10
 
-// ParseError reads the error that a model server reports in body, in any of the
+// parseError reads the error that a model server reports in body, in any of the
 // shapes that servers use: {"error":{…}}, {"error":"text"}, the flat
 // {"object":"error",…} and {"message":…}, {"detail":…}, and any of them in an
 // array. It returns nil if body reports none, or is no JSON.
@@ -20,7 +20,7 @@ const mostMessage = 8 << 10
 // code suggest, else 502. Statuses 401 and 403 stay as they are: that a client
 // must not see those of our key is the caller's business. Codes become strings,
 // and a missing type follows from the status.
-func ParseError(status int, body []byte) *Error {
+func parseError(status int, body []byte) *Error {
 	var doc any
 	// The standard library's, since it takes duplicate names and bytes that are not UTF-8.
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -87,7 +87,7 @@ func innermost(top map[string]any) map[string]any {
 	switch e := top["error"].(type) {
 	case string:
 		if e != "" {
-			return top
+			return map[string]any{"message": e, "type": firstText(top, "type", "error_type"), "code": top["code"]}
 		}
 	case []any:
 		if len(e) > 0 {
