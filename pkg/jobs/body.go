@@ -53,12 +53,14 @@ func (c *Conn) storeBody(ctx context.Context, id ID, body []byte) (bodyRef, erro
 		Sum:  crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)),
 		Seqs: make([]uint64, (len(body)+size-1)/size),
 	}
-	group, gctx := errgroup.WithContext(ctx)
+	// One refused part does not cancel the others: a publish given up midway could
+	// be stored after the sweep.
+	var group errgroup.Group
 	group.SetLimit(partsInFlight)
 	for i := range ref.Seqs {
 		part := body[i*size : min((i+1)*size, len(body))]
 		group.Go(func() (err error) {
-			ref.Seqs[i], err = c.storePart(gctx, c.n.body(id, i), part)
+			ref.Seqs[i], err = c.storePart(ctx, c.n.body(id, i), part)
 			return err
 		})
 	}

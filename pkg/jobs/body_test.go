@@ -79,6 +79,7 @@ func TestBodyIsNeverGoneBecauseAReplicaLags(t *testing.T) {
 }
 
 func TestBodySurvivesRestart(t *testing.T) {
+	t.Parallel()
 	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
 		c := testConn(t, testConfig(n))
 		body := randomBody(3 << 20)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
 
@@ -127,6 +129,7 @@ func TestPublishModelsRefusesFaults(t *testing.T) {
 // The watch goes on after every server was restarted, and what was published
 // before is still there.
 func TestCatalogueSurvivesRestarts(t *testing.T) {
+	t.Parallel()
 	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
 		front := testConn(t, testConfig(n))
 		cat, err := front.WatchCatalogue(t.Context())
@@ -151,6 +154,7 @@ func TestCatalogueSurvivesRestarts(t *testing.T) {
 // Whichever node of three goes, the one that a frontend is connected to or the one
 // that its watch lives on: changes made meanwhile arrive within seconds.
 func TestCatalogueSurvivesEachNode(t *testing.T) {
+	t.Parallel()
 	n := natstest.Own(t, 3)
 	worker := testConn(t, testConfig(n))
 	var cats []*Catalogue
@@ -215,7 +219,7 @@ func TestViewNoticesAMissedChange(t *testing.T) {
 		}
 		names := s.ConsumerNames(t.Context())
 		for name := range names.Name() {
-			if err := c.js.DeleteConsumer(t.Context(), stream, name); err != nil {
+			if err := c.js.DeleteConsumer(t.Context(), stream, name); err != nil && !hasCode(err, jetstream.JSErrCodeConsumerNotFound) {
 				t.Fatal(err)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
@@ -43,6 +46,81 @@ func TestConnectReturnsAtOnceWhenRefused(t *testing.T) {
 	}
 	c.Close()
 	c.Close()
+}
+
+func TestConnectWithEachKindOfCredentials(t *testing.T) {
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seedFile := filepath.Join(t.TempDir(), "user.nk")
+	if err := os.WriteFile(seedFile, seed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		server server.Options
+		client Config
+	}{
+		"token": {server.Options{Authorization: "secret"}, Config{Token: "secret"}},
+		"nkey":  {server.Options{Nkeys: []*server.NkeyUser{{Nkey: public}}}, Config{NKeyFile: seedFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.client.URL = startServer(t, &c.server).ClientURL()
+			conn, err := Connect(t.Context(), c.client)
+			if err != nil {
+				t.Fatalf("connect: %v", err)
+			}
+			conn.Close()
+			if conn, err := Connect(t.Context(), Config{URL: c.client.URL}); err == nil {
+				conn.Close()
+				t.Error("connected without credentials")
+			}
+		})
+	}
+	if _, err := Connect(t.Context(), Config{NKeyFile: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing nkey file: %v", err)
+	}
+}
+
+// Everything that goes through JetStream's API goes to the domain asked for.
+func TestConnectToADomain(t *testing.T) {
+	srv := startServer(t, &server.Options{JetStreamDomain: "hub"})
+	c, err := Connect(t.Context(), Config{URL: srv.ClientURL(), Domain: "hub"})
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	defer c.Close()
+	if err := c.EnsurePool(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := c.WatchKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ring.Close()
+	_, secret, err := c.CreateKey(t.Context(), KeySpec{Name: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "key accepted", 2*time.Second, func() bool { _, err := ring.Authenticate([]byte(secret)); return err == nil })
+	if keys, err := c.Keys(t.Context()); err != nil || len(keys) != 1 {
+		t.Errorf("keys: %v, %v", keys, err)
+	}
+	ref, err := c.storeBody(t.Context(), NewID(), randomBody(2<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.loadBody(t.Context(), ref); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestConnectInProcess(t *testing.T) {
@@ -100,6 +178,7 @@ func TestConnectGivesUpWithItsContext(t *testing.T) {
 }
 
 func TestReadyFollowsTheConnection(t *testing.T) {
+	t.Parallel()
 	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
 		c := testConn(t, testConfig(n))
 		if err := c.Ready(); err != nil {

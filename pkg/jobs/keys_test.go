@@ -235,6 +235,7 @@ func TestExpiredKeyIsRefused(t *testing.T) {
 
 // Keys live through a restart of every server, and so does the watch over them.
 func TestKeyringSurvivesRestarts(t *testing.T) {
+	t.Parallel()
 	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
 		c := testConn(t, testConfig(n))
 		_, before, err := c.CreateKey(t.Context(), KeySpec{Name: "before"})

@@ -199,6 +199,7 @@ func TestNamespacesDoNotSeeEachOther(t *testing.T) {
 // A process may start while a node of the cluster is away, and while a leader is
 // being elected.
 func TestTopologyIsMadeWithANodeAway(t *testing.T) {
+	t.Parallel()
 	n := natstest.Own(t, 3)
 	first := testConn(t, testConfig(n))
 	if err := first.EnsurePool(t.Context(), "gpu"); err != nil {
