@@ -73,6 +73,9 @@ func setters() map[string]func(k *knobs, v string) error {
 // parseKnobs reads the knobs in a model's name and in metadata. The error is for the client.
 func parseKnobs(model string, metadata map[string]string) (knobs, *protocol.Error) {
 	var k knobs
+	if !strings.Contains(model, "?") && len(metadata) == 0 {
+		return k, nil
+	}
 	set := setters()
 	if _, query, ok := strings.Cut(model, "?"); ok {
 		values, err := url.ParseQuery(query)
