@@ -96,7 +96,7 @@ func (r *rig) work(h jobs.Handler) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
 	defer cancel()
 	var err error
-	r.consumer, err = jobs.Consume(ctx, r.conn, jobs.ConsumeConfig{Pool: "default", Slots: 2000}, h)
+	r.consumer, err = jobs.Consume(ctx, r.conn, jobs.ConsumeConfig{Pool: "default", Slots: 256}, h)
 	if err != nil {
 		r.t.Fatalf("consume: %v", err)
 	}
