@@ -38,12 +38,13 @@ func (s *Suite) answer(w http.ResponseWriter, words ...string) {
 
 func (s *Suite) reuse(t *testing.T) {
 	var connections atomic.Int32
-	srv := newServer(t, func(_ *server, w http.ResponseWriter, _ *http.Request) { s.answer(w, "Hello", " world") })
-	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
+	var seen sync.Map // by the client's address
+	srv := newServer(t, func(_ *server, w http.ResponseWriter, r *http.Request) {
+		if _, again := seen.LoadOrStore(r.RemoteAddr, true); !again {
 			connections.Add(1)
 		}
-	}
+		s.answer(w, "Hello", " world")
+	})
 	client := upstream.New(upstream.Config{})
 	defer client.Close()
 	p := s.New(t, srv.URL+"/v1", client, nil)
