@@ -90,11 +90,38 @@ func (v *view[T]) run(ctx context.Context, first chan struct{}) {
 	}
 }
 
+// boundWatch is a watch with the context that its subscription lives in.
+type boundWatch struct {
+	jetstream.KeyWatcher
+	cancel context.CancelFunc
+}
+
+// Stop implements jetstream.KeyWatcher.
+func (w *boundWatch) Stop() error {
+	defer w.cancel()
+	return w.KeyWatcher.Stop()
+}
+
+// watch begins a watch. The library ends it with the context it is given, so the
+// limit on beginning it must not outlast the beginning.
+func (v *view[T]) watch(ctx context.Context) (jetstream.KeyWatcher, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	limit := time.AfterFunc(attemptTimeout, cancel)
+	w, err := v.kv.WatchAll(ctx)
+	if !limit.Stop() && err == nil {
+		_ = w.Stop() // it ends with ctx in any case
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &boundWatch{w, cancel}, nil
+}
+
 // load begins a watch and reads the bucket up to its present end.
 func (v *view[T]) load(ctx context.Context) (jetstream.KeyWatcher, error) {
-	start, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	w, err := v.kv.WatchAll(start)
+	w, err := v.watch(ctx)
 	if err != nil {
 		return nil, err
 	}
