@@ -27,7 +27,9 @@ type spanScanner struct {
 	pos    int
 	nameAt int // where the last member's name began
 	depth  int
-	failed bool
+
+	escaped bool // the last string has an escape sequence
+	failed  bool
 }
 
 // cleanJSON returns data such that each span of it is UTF-8 and free of line
@@ -61,6 +63,15 @@ func (s *spanScanner) fail() {
 
 // peek skips white space and returns the byte there, 0 at the end.
 func (s *spanScanner) peek() byte {
+	if s.pos < len(s.data) {
+		if c := s.data[s.pos]; c > ' ' {
+			return c
+		}
+	}
+	return s.skipSpace()
+}
+
+func (s *spanScanner) skipSpace() byte {
 	for ; s.pos < len(s.data); s.pos++ {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\t', '\n', '\r':
@@ -119,7 +130,13 @@ func (s *spanScanner) member(first bool) (name []byte, ok bool) {
 		return nil, false
 	}
 	s.pos++
-	return unquoted(raw), !s.failed
+	if s.failed || len(raw) < 2 {
+		return nil, false
+	}
+	if s.escaped {
+		return unquoted(raw), true
+	}
+	return raw[1 : len(raw)-1], true
 }
 
 // value steps over any value and returns its span.
@@ -220,6 +237,7 @@ func (s *spanScanner) text() []byte {
 		return nil
 	}
 	start, i, data := s.pos, s.pos+1, s.data
+	s.escaped = false
 	for {
 		i = stringStop(data, i)
 		if i == len(data) || data[i] < ' ' {
@@ -235,6 +253,7 @@ func (s *spanScanner) text() []byte {
 			s.fail()
 			return nil
 		}
+		s.escaped = true
 		i += n
 	}
 }
