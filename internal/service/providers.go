@@ -109,7 +109,7 @@ func (b *builder) adapter(p config.Provider) (provider.Provider, error) {
 	}
 	if p.Kind == "anthropic" {
 		return anthropic.New(anthropic.Config{
-			BaseURL: p.BaseURL.Reveal(), Key: p.Key.Reveal(), Header: header, OmitThinking: p.OmitThinking,
+			BaseURL: p.BaseURL.Reveal(), Key: p.Key.Reveal(), KeyHeader: p.KeyHeader, Header: header, OmitThinking: p.OmitThinking,
 		}, b.client)
 	}
 	query := make(map[string]string, len(p.Query))
