@@ -35,9 +35,11 @@ type bodyRef struct {
 	Seqs []uint64 // of the parts in the bodies stream, in order
 }
 
-// inlineLimit is the size up to which a job travels whole: NATS' limit for one
-// message with room for the job's own fields and headers.
-func (c *Conn) inlineLimit() int { return int(c.nc.MaxPayload()) - 64<<10 }
+// partSize returns how large a part may be on this server.
+func (c *Conn) partSize() int {
+	const headers = 1 << 10 // what a read adds to a part
+	return min(maxPart, max(int(c.nc.MaxPayload())-headers, 1<<10))
+}
 
 // storeBody stores body in parts and returns where they are, once all of them are
 // acknowledged. Its error is a *protocol.Error: 413 above the limit, 503 while the
@@ -47,7 +49,7 @@ func (c *Conn) storeBody(ctx context.Context, id ID, body []byte) (bodyRef, erro
 	if int64(len(body)) > c.cfg.MaxBody {
 		return bodyRef{}, protocol.ErrBodyTooLarge(c.cfg.MaxBody)
 	}
-	size := min(maxPart, max(c.inlineLimit(), 1<<10))
+	size := c.partSize()
 	ref := bodyRef{
 		Size: int64(len(body)),
 		Sum:  crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)),

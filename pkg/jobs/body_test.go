@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 	"github.com/osiris/osiris/pkg/protocol"
 )
@@ -115,6 +117,23 @@ func TestBodyLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A server with a small limit for one message gets smaller parts.
+func TestBodyOnAServerWithSmallMessages(t *testing.T) {
+	srv := startServer(t, &server.Options{MaxPayload: 100 << 10})
+	c := testConn(t, Config{URL: srv.ClientURL()})
+	body := randomBody(1 << 20)
+	ref, err := c.storeBody(t.Context(), NewID(), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.loadBody(t.Context(), ref); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("%d bytes came back, %v", len(got), err)
+	}
+	if len(ref.Seqs) < 10 {
+		t.Errorf("stored in %d parts", len(ref.Seqs))
+	}
 }
 
 func TestBodyThatIsNotWhatWasStored(t *testing.T) {

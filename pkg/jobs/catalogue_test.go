@@ -92,10 +92,10 @@ func TestCatalogueFollowsWorkers(t *testing.T) {
 	})
 }
 
-// awaitPool waits, for a second at most, until model is served by pool ("": by none).
+// awaitPool waits until model is served by pool ("": by none).
 func awaitPool(t *testing.T, cat *Catalogue, model, pool string) {
 	t.Helper()
-	awaitPoolWithin(t, cat, model, pool, time.Second)
+	awaitPoolWithin(t, cat, model, pool, promised)
 }
 
 func awaitPoolWithin(t *testing.T, cat *Catalogue, model, pool string, limit time.Duration) {

@@ -31,7 +31,7 @@ func TestKeyIsAcceptedUntilRevoked(t *testing.T) {
 		if !regexp.MustCompile(`^sk-osiris-[0-9A-Za-z]{43}$`).MatchString(secret) {
 			t.Errorf("secret has an odd shape (%d characters)", len(secret))
 		}
-		await(t, "key accepted", time.Second, func() bool { _, err := ring.Authenticate([]byte(secret)); return err == nil })
+		await(t, "key accepted", promised, func() bool { _, err := ring.Authenticate([]byte(secret)); return err == nil })
 		got, _ := ring.Authenticate([]byte(secret))
 		if got.ID != key.ID || got.Tenant != "acme" || got.Name != "ci" || !got.Allows("echo") || got.Allows("other") || ring.Empty() {
 			t.Errorf("authenticated as %+v", got)
@@ -44,7 +44,7 @@ func TestKeyIsAcceptedUntilRevoked(t *testing.T) {
 		if err != nil || revoked.Revoked.IsZero() || revoked.ID != key.ID {
 			t.Fatalf("revoke: %+v, %v", revoked, err)
 		}
-		await(t, "key refused", time.Second, func() bool { _, err := ring.Authenticate([]byte(secret)); return err != nil })
+		await(t, "key refused", promised, func() bool { _, err := ring.Authenticate([]byte(secret)); return err != nil })
 		_, err = ring.Authenticate([]byte(secret))
 		wantBadKey(t, err, secret)
 		if !ring.Empty() {
@@ -270,7 +270,7 @@ func TestKeyringSurvivesRestarts(t *testing.T) {
 		if _, err := admin.RevokeKey(t.Context(), "before"); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "key revoked after the restart refused", time.Second, func() bool {
+		await(t, "key revoked after the restart refused", promised, func() bool {
 			_, err := ring.Authenticate([]byte(before))
 			return err != nil
 		})

@@ -10,6 +10,10 @@ import (
 
 func TestMain(m *testing.M) { natstest.Main(m) }
 
+// promised is how long a change may take to reach those who watch: a second, of
+// which a machine busy with other tests makes three.
+const promised = 3 * time.Second
+
 // testConfig returns how to reach n. Package jobstest does the same for tests
 // outside this package, which it cannot serve itself since it imports it.
 func testConfig(n *natstest.NATS) Config {
