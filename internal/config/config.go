@@ -30,6 +30,8 @@ type Config struct {
 	File string `yaml:"-"`
 	// AdminSet tells that AdminListen was chosen by someone.
 	AdminSet bool `yaml:"-"`
+
+	seen stamp `yaml:"-"` // of File, from before it was read
 }
 
 // Log says what is written to standard error, and how.

@@ -58,6 +58,7 @@ func Load(o Options) (*Config, error) {
 	cfg := DefaultConfig()
 	cfg.File = file
 	if file != "" {
+		cfg.seen = stampOf(file)
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, Faults{readFault(file, err)}

@@ -43,7 +43,7 @@ func parseSize(text string) (Size, error) {
 	if unit != "" {
 		scale = 0
 		for _, u := range sizeUnits() {
-			if strings.EqualFold(u.name, unit) || (u.bytes > 1 && strings.EqualFold(u.name[:1], unit)) {
+			if strings.EqualFold(u.name, unit) || (len(u.name) == 2 && strings.EqualFold(u.name[:1], unit)) {
 				scale = u.bytes
 			}
 		}

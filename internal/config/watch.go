@@ -50,7 +50,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	file := w.Current.File
-	read, last := stampOf(file), stampOf(file)
+	read, last := w.Current.seen, w.Current.seen
 	for {
 		select {
 		case <-ctx.Done():
