@@ -2,7 +2,7 @@ package protocol
 
 // maxExtras bounds the unknown members of one chunk: each costs ten times the
 // bytes that it takes to say it.
-const maxExtras = 16 << 10
+const maxExtras = 1 << 10
 
 // extraMember is a member that Osiris has no use for but keeps for the client.
 type extraMember struct {

@@ -72,7 +72,7 @@ var goldenEnvelope = Envelope{ID: "chatcmpl-1", Created: 7, Model: "m"}
 
 func playStream(t *testing.T, upstream []byte, includeUsage bool) (p played) {
 	t.Helper()
-	d := NewDecoder(bytes.NewReader(upstream), 1<<20)
+	d := NewDecoder(bytes.NewReader(upstream), 32<<20)
 	w := NewStreamWriter(goldenEnvelope, includeUsage)
 	var c Chunk
 	for {
