@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -190,14 +191,22 @@ func speakAs(stream bool) http.HandlerFunc {
 
 // model is a configured model "m" with a target at each server, in order.
 func model(servers ...*upstreamServer) worker.Config {
-	m := worker.Model{Name: "m", Retries: worker.Retries{Attempts: 2, Base: time.Millisecond, Max: 2 * time.Second}}
+	return models(map[string][]*upstreamServer{"m": servers})
+}
+
+// models are configured models by name, each with a target at each of its
+// servers, in order.
+func models(served map[string][]*upstreamServer) worker.Config {
 	var cfg worker.Config
-	for i, u := range servers {
-		name := fmt.Sprintf("p%d", i)
-		cfg.Providers = append(cfg.Providers, worker.ProviderSpec{Name: name, Provider: u.provider})
-		m.Targets = append(m.Targets, worker.Target{Provider: name, Model: "up-model"})
+	for name, servers := range served {
+		m := worker.Model{Name: name, Retries: worker.Retries{Attempts: 2, Base: time.Millisecond, Max: 2 * time.Second}}
+		for i, u := range servers {
+			p := fmt.Sprintf("%s, server %d", name, i)
+			cfg.Providers = append(cfg.Providers, worker.ProviderSpec{Name: p, Provider: u.provider})
+			m.Targets = append(m.Targets, worker.Target{Provider: p, Model: "up-model"})
+		}
+		cfg.Models = append(cfg.Models, m)
 	}
-	cfg.Models = []worker.Model{m}
 	return cfg
 }
 
@@ -243,7 +252,8 @@ func check(t *testing.T, res result, stream bool) {
 	if !bytes.Contains(body, []byte(`"content":"Hello"`)) || bytes.Contains(res.chunks, []byte(`"up"`)) {
 		t.Errorf("answer is %s, chunks %s", body, res.chunks)
 	}
-	if len(res.order) < 3 || res.order[0] != jobs.Started || res.order[1] != jobs.Opened {
+	begun := slices.Index(res.order, jobs.Opened)
+	if begun < 1 || res.order[begun-1] != jobs.Started {
 		t.Errorf("events are %v", res.order)
 	}
 	if res.opened.Model <= 0 || res.outcome.Timing.Model < res.opened.Model {
@@ -266,5 +276,13 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// take returns what was written since the last take.
+func (b *syncBuffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.buf.Reset()
 	return b.buf.String()
 }
