@@ -34,7 +34,7 @@ type attempt struct {
 // the context's cause, an error of the queue, or a *protocol.Error for the client.
 func (a *attempt) run(ctx context.Context) error {
 	for len(a.targets) > 0 {
-		l, err := a.gate.acquire(ctx, a.targets)
+		l, err := a.gate.acquire(ctx, a.job.Class, a.targets)
 		if broken, ok := errors.AsType[*brokenError](err); ok {
 			return a.exhausted(broken.wait)
 		}

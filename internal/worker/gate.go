@@ -6,17 +6,19 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/osiris/osiris/pkg/jobs"
 )
 
 // gate admits calls to targets: it counts those under way, asks the breakers and
-// lets jobs wait their turn, first come first served. There is one for all
-// targets of a worker, so that a job can wait for whichever of several is free
-// first.
+// lets jobs wait their turn: by class, an interactive job never behind a batch's,
+// and within a class first come first served. There is one for all targets of a
+// worker, so that a job can wait for whichever of several is free first.
 type gate struct {
 	mu      sync.Mutex // guards everything below, and every condition and quota
 	targets map[targetKey]*condition
 	quotas  map[string]*quota // by provider
-	waiters []*waiter         // in order of arrival
+	waiters []*waiter         // by class, then in order of arrival
 }
 
 // lease is the right to one call of a target. It is given back once, by end.
@@ -27,6 +29,7 @@ type lease struct {
 
 // waiter is a job that found all of its targets full.
 type waiter struct {
+	class   jobs.Class
 	targets []*target
 	turn    chan admission // written once, with gate.mu held, when removed from gate.waiters; capacity 1
 }
@@ -48,7 +51,7 @@ func newGate() *gate {
 // acquire takes the first of targets that may be called now. If all that work
 // are full it blocks until one is free or ctx ends, then with the context's
 // cause. If none works it returns a *brokenError at once.
-func (g *gate) acquire(ctx context.Context, targets []*target) (lease, error) {
+func (g *gate) acquire(ctx context.Context, class jobs.Class, targets []*target) (lease, error) {
 	g.mu.Lock()
 	got, full, retry := g.pick(targets, time.Now())
 	if got.target != nil || !full {
@@ -58,8 +61,12 @@ func (g *gate) acquire(ctx context.Context, targets []*target) (lease, error) {
 		}
 		return got, nil
 	}
-	w := &waiter{targets: targets, turn: make(chan admission, 1)}
-	g.waiters = append(g.waiters, w)
+	w := &waiter{class: class, targets: targets, turn: make(chan admission, 1)}
+	behind := slices.IndexFunc(g.waiters, func(other *waiter) bool { return other.class > class })
+	if behind < 0 {
+		behind = len(g.waiters)
+	}
+	g.waiters = slices.Insert(g.waiters, behind, w)
 	g.mu.Unlock()
 	return g.wait(ctx, w, retry)
 }

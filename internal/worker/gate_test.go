@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/osiris/osiris/pkg/jobs"
 )
 
 // newTestTarget is a target with a place for so many calls; 0 is unbounded.
@@ -23,7 +25,7 @@ func take(t *testing.T, g *gate, targets ...*target) lease {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("acquire would block"))
-	l, err := g.acquire(ctx, targets)
+	l, err := g.acquire(ctx, jobs.Interactive, targets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +72,9 @@ func TestGateServesInTurn(t *testing.T) {
 		held := take(t, g, a)
 		var served []int
 		for i := range 5 {
+			class := []jobs.Class{jobs.Batch, jobs.Interactive, jobs.Background, jobs.Batch, jobs.Interactive}[i]
 			go func() {
-				l, err := g.acquire(t.Context(), []*target{a})
+				l, err := g.acquire(t.Context(), class, []*target{a})
 				if err != nil {
 					t.Error(err)
 					return
@@ -85,7 +88,7 @@ func TestGateServesInTurn(t *testing.T) {
 		g.end(held, succeeded)
 		synctest.Wait()
 		pass(10 * time.Second)
-		if !slices.Equal(served, []int{0, 1, 2, 3, 4}) {
+		if !slices.Equal(served, []int{1, 4, 2, 0, 3}) {
 			t.Errorf("served in the order %v", served)
 		}
 	})
@@ -99,7 +102,7 @@ func TestGateWaitsForWhicheverIsFreeFirst(t *testing.T) {
 		onB := take(t, g, b)
 		got := make(chan *target, 1)
 		go func() {
-			l, _ := g.acquire(t.Context(), []*target{a, b})
+			l, _ := g.acquire(t.Context(), jobs.Interactive, []*target{a, b})
 			got <- l.target
 		}()
 		synctest.Wait()
@@ -119,7 +122,7 @@ func TestGateEndsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			_, err := g.acquire(ctx, []*target{a})
+			_, err := g.acquire(ctx, jobs.Interactive, []*target{a})
 			done <- err
 		}()
 		synctest.Wait()
@@ -139,12 +142,12 @@ func TestGateLosesNoPlace(t *testing.T) {
 	g := newGate()
 	a := newTestTarget(g, "a", 2)
 	done := make(chan struct{})
-	const jobs = 200
-	for i := range jobs {
+	const many = 200
+	for i := range many {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			defer func() { done <- struct{}{} }()
-			l, err := g.acquire(ctx, []*target{a})
+			l, err := g.acquire(ctx, jobs.Interactive, []*target{a})
 			if err == nil {
 				g.end(l, succeeded)
 			}
@@ -154,7 +157,7 @@ func TestGateLosesNoPlace(t *testing.T) {
 		}
 		defer cancel()
 	}
-	for range jobs {
+	for range many {
 		<-done
 	}
 	if a.condition.inUse != 0 || a.quota.inUse != 0 || g.waiting() != 0 {
@@ -172,7 +175,7 @@ func TestGateSkipsBroken(t *testing.T) {
 		}
 		pass(4 * time.Second)
 		g.end(take(t, g, b), failed)
-		_, err := g.acquire(t.Context(), []*target{a, b})
+		_, err := g.acquire(t.Context(), jobs.Interactive, []*target{a, b})
 		broken, ok := errors.AsType[*brokenError](err)
 		if !ok || broken.wait != 6*time.Second {
 			t.Fatalf("error is %v, not that all are broken for 6s", err)
@@ -182,7 +185,7 @@ func TestGateSkipsBroken(t *testing.T) {
 		if probe.target != a || !probe.probe {
 			t.Error("no probe of the target that cooled down")
 		}
-		if _, err := g.acquire(t.Context(), []*target{a}); err == nil {
+		if _, err := g.acquire(t.Context(), jobs.Interactive, []*target{a}); err == nil {
 			t.Error("a second call beside the probe")
 		}
 		g.end(probe, succeeded)
@@ -197,7 +200,7 @@ func TestGateWaitersLearnThatAllBroke(t *testing.T) {
 		held := take(t, g, a)
 		done := make(chan error, 1)
 		go func() {
-			_, err := g.acquire(t.Context(), []*target{a})
+			_, err := g.acquire(t.Context(), jobs.Interactive, []*target{a})
 			done <- err
 		}()
 		synctest.Wait()
@@ -215,7 +218,7 @@ func TestGateWaiterProbesWhatCooledDown(t *testing.T) {
 		take(t, g, full)
 		g.end(take(t, g, broken), failed)
 		start := time.Now()
-		l, err := g.acquire(t.Context(), []*target{full, broken})
+		l, err := g.acquire(t.Context(), jobs.Interactive, []*target{full, broken})
 		if err != nil || l.target != broken || !l.probe {
 			t.Fatalf("got %+v, %v", l, err)
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
-// Handle answers one job: it is the jobs.Handler of this worker. It returns nil
+// handle answers one job: it is the jobs.Handler of this worker. It returns nil
 // once the whole answer was emitted; else the context's cause if that ended, or a
 // *protocol.Error for the client. The outcome says what is known in each case.
-func (w *Worker) Handle(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
+func (w *Worker) handle(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
 	return w.answer(ctx, a.Job(), a.Queued(), a, w.log.With("job_id", a.Job().ID, "attempt", a.Number(), "model", a.Job().Model))
 }
 

@@ -75,7 +75,7 @@ func New(ctx context.Context, cfg Config, conn *jobs.Conn, log *slog.Logger, reg
 func (w *Worker) consume(ctx context.Context, cfg Config) (*jobs.Consumer, error) {
 	c, err := jobs.Consume(ctx, w.conn, jobs.ConsumeConfig{
 		WorkerID: cfg.ID, Pool: cfg.Pool, Slots: cfg.Slots, Reserved: cfg.Reserved, Logger: w.log,
-	}, w.Handle)
+	}, w.handle)
 	if err != nil {
 		return nil, fmt.Errorf("start worker: %w", err)
 	}
