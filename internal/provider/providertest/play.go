@@ -18,6 +18,9 @@ func (s *Suite) fixtures(t *testing.T) {
 		for i := range f.Calls {
 			call := &f.Calls[i]
 			t.Run(f.Name+"/"+call.Name, func(t *testing.T) {
+				if !s.Update {
+					t.Parallel()
+				}
 				p := s.newPlayer(t, f, call)
 				p.wholeAndByByte(t, s.Update)
 				p.cutEverywhere(t)
@@ -100,23 +103,23 @@ func (p *player) same(t *testing.T, how string, r *Recorder, err error) {
 	}
 }
 
-// brokenEverywhere ends the body at every offset, once as a server that stops and
-// once as a connection that breaks: what came is a prefix of the events, and a
-// success only if every finish reason was among it.
+// brokenEverywhere ends the body at every offset, by turns as a server that stops and
+// as a connection that breaks: what came is a prefix of the events, and a success
+// only if every finish reason was among it.
 func (p *player) brokenEverywhere(t *testing.T) {
 	t.Helper()
 	if p.outcome != "end" || p.call.Header.Get("Content-Encoding") != "" {
 		return
 	}
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
-		for offset := range len(p.call.Body) {
-			r, err := p.play(t, whole, offset, end)
-			if len(r.Events) > len(p.events) || !slices.Equal(r.Events, p.events[:len(r.Events)]) {
-				t.Fatalf("%v at byte %d: events are no prefix\n%s", end, offset, r)
-			}
-			if err == nil && len(r.Finished) < p.finished {
-				t.Fatalf("%v at byte %d: a truncated answer looks complete\n%s", end, offset, r)
-			}
+	ends := []error{io.EOF, io.ErrUnexpectedEOF}
+	for offset := range len(p.call.Body) {
+		end := ends[offset%2]
+		r, err := p.play(t, whole, offset, end)
+		if len(r.Events) > len(p.events) || !slices.Equal(r.Events, p.events[:len(r.Events)]) {
+			t.Fatalf("%v at byte %d: events are no prefix\n%s", end, offset, r)
+		}
+		if err == nil && (len(r.Finished) < p.finished || len(r.Events) == 0) {
+			t.Fatalf("%v at byte %d: a truncated answer looks complete\n%s", end, offset, r)
 		}
 	}
 }

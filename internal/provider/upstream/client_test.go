@@ -41,7 +41,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 			case <-r.Context().Done():
 			}
 		})
-		pw.Close()
+		pw.CloseWithError(context.Cause(r.Context())) // nil is a polite end
 	})
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: pr, Request: r}, nil
 }
