@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,6 +17,10 @@ import (
 
 // maxLine bounds one event of a stream; a picture in base64 comes as one.
 const maxLine = 64 << 20
+
+// tail is how long usage and [DONE] may come after the last finish reason: nobody
+// should wait for a server that leaves its stream open.
+const tail = 10 * time.Second
 
 // answer reads one answer, whatever form it takes.
 type answer struct {
@@ -125,6 +130,9 @@ func (a *answer) stream(head []byte) error {
 		}
 		if err := seen.note(&chunk); err != nil {
 			return a.call.Fail(err)
+		}
+		if seen.complete(a.choices) {
+			a.call.Hurry(tail)
 		}
 		if substantial(&chunk) {
 			a.call.Payload()

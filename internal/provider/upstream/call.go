@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/osiris/osiris/internal/provider"
 )
@@ -73,6 +74,9 @@ func (c *Call) Payload() {
 	c.payload = true
 	c.heard()
 }
+
+// Hurry lowers the idle limit to d from the next Payload on: all that matters came.
+func (c *Call) Hurry(d time.Duration) { c.watch.hurry(d) }
 
 // Answered reports whether Payload was called.
 func (c *Call) Answered() bool { return c.payload }

@@ -43,6 +43,9 @@ func StatusError(status int, header http.Header, d Details, model string) *provi
 	default:
 		e.Public, e.Retry, e.Fallback = serverError(status, d, after), true, true
 	}
+	if header.Get("X-Should-Retry") == "false" {
+		e.Retry = false
+	}
 	return e
 }
 

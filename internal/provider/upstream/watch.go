@@ -84,6 +84,15 @@ func (w *watch) resume() {
 	w.enter(PhaseIdle)
 }
 
+// hurry lowers the idle limit to d.
+func (w *watch) hurry(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.limits.Idle == 0 || w.limits.Idle > d {
+		w.limits.Idle = d
+	}
+}
+
 // limit replaces whatever ran by a bare time-out.
 func (w *watch) limit(d time.Duration) {
 	w.mu.Lock()

@@ -1,0 +1,88 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/internal/provider"
+)
+
+// newTLSServer starts a server that speaks HTTP/2.
+func newTLSServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(h)
+	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// TestHTTP2 streams over HTTP/2 and cancels: the server sees it.
+func TestHTTP2(t *testing.T) {
+	left := make(chan struct{})
+	srv := newTLSServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("spoken %s", r.Proto)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "one")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(left)
+	})
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	client := New(Config{TLS: &tls.Config{RootCAs: roots}})
+	defer client.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c, err := client.Do(ctx, &Request{URL: srv.URL, Body: []byte("{}"), Limits: provider.Limits{Connect: time.Minute, Idle: time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := read(c, func() { cancel(io.ErrNoProgress) }); err != io.ErrNoProgress {
+		t.Errorf("got %v, want the cause", err)
+	}
+	select {
+	case <-left:
+	case <-time.After(time.Second):
+		t.Error("the server did not see within a second that its caller left")
+	}
+}
+
+// An unknown certificate is for the operator to put right.
+func TestCertificateFault(t *testing.T) {
+	srv := newTLSServer(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was sent") })
+	client := New(Config{})
+	defer client.Close()
+	_, err := client.Do(t.Context(), &Request{URL: srv.URL, Body: []byte("{}")})
+	e, ok := errors.AsType[*provider.Error](err)
+	if !ok || e.Operator == "" || e.Public.Status != http.StatusBadGateway {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUnresolvedName(t *testing.T) {
+	client := New(Config{})
+	defer client.Close()
+	_, err := client.Do(t.Context(), &Request{URL: "http://no-such-host.invalid/v1", Body: []byte("{}")})
+	if e, ok := errors.AsType[*provider.Error](err); !ok || !e.Retry || !e.Fallback || e.Public.Status != http.StatusBadGateway {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServersWishNotToBeRetried(t *testing.T) {
+	e := StatusError(http.StatusServiceUnavailable, http.Header{"X-Should-Retry": {"false"}}, Details{}, "m")
+	if e.Retry || !e.Fallback {
+		t.Errorf("retry %v, fallback %v", e.Retry, e.Fallback)
+	}
+}
