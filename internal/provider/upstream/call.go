@@ -25,7 +25,7 @@ type Call struct {
 	watch   watch
 	body    io.ReadCloser
 	inflate io.Reader   // over body if it is compressed
-	header  http.Header // the request's, whose secrets must not come back
+	request *Request    // its secrets must not come back in a message
 	detach  func() bool // ends the wait for the caller's context
 	left    int64       // bytes the answer may still have
 

@@ -109,7 +109,7 @@ type Request struct {
 // context.Cause(ctx)) or a limit is reached. Any other error is a *provider.Error:
 // a server that refused, an unreachable one.
 func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
-	call := &Call{client: c, parent: ctx, left: c.maxAnswer, header: req.Header}
+	call := &Call{client: c, parent: ctx, left: c.maxAnswer, request: req}
 	// Not a child of ctx: a caller that has its answer cancels ctx, and that must not
 	// cost the connection.
 	callCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -134,7 +134,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
 		return call, nil
 	}
 	defer call.Close()
-	return nil, call.refusal(req)
+	return nil, call.refusal()
 }
 
 func newRequest(ctx context.Context, req *Request) (*http.Request, error) {
@@ -160,7 +160,7 @@ func newRequest(ctx context.Context, req *Request) (*http.Request, error) {
 }
 
 // refusal reads what came with a status that is not 2xx.
-func (c *Call) refusal(req *Request) error {
+func (c *Call) refusal() error {
 	body, err := io.ReadAll(io.LimitReader(c, maxErrorBody))
 	if err != nil && c.parent.Err() != nil {
 		return err
@@ -168,5 +168,5 @@ func (c *Call) refusal(req *Request) error {
 	// Even without its body, or with half of it, the status is what the server said.
 	details := ParseError(body)
 	c.redact(&details)
-	return StatusError(c.Status, c.Header, details, req.Model)
+	return StatusError(c.Status, c.Header, details, c.request.Model)
 }

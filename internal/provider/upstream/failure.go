@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/osiris/osiris/internal/provider"
@@ -89,9 +90,26 @@ func secrets(h http.Header) []string {
 	return found
 }
 
+// querySecrets returns the values of a URL's query, where some servers want the key.
+func querySecrets(address string) []string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, values := range u.Query() {
+		for _, v := range values {
+			if len(v) >= 16 { // shorter ones are versions
+				found = append(found, v)
+			}
+		}
+	}
+	return found
+}
+
 // redact takes the key out of what a server said.
 func (c *Call) redact(d *Details) {
-	for _, s := range secrets(c.header) {
+	for _, s := range append(secrets(c.request.Header), querySecrets(c.request.URL)...) {
 		d.Message = strings.ReplaceAll(d.Message, s, "***")
 	}
 }

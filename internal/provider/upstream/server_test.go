@@ -86,3 +86,17 @@ func TestServersWishNotToBeRetried(t *testing.T) {
 		t.Errorf("retry %v, fallback %v", e.Retry, e.Fallback)
 	}
 }
+
+func TestKeyInTheQueryIsTakenOut(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "no such key: "+r.URL.Query().Get("key"), http.StatusBadRequest)
+	}))
+	defer srv.Close()
+	client := New(Config{})
+	defer client.Close()
+	_, err := client.Do(t.Context(), &Request{URL: srv.URL + "?key=AIza-0123456789abcdef&v=2", Body: []byte("{}")})
+	e, ok := errors.AsType[*provider.Error](err)
+	if !ok || e.Public.Message != "no such key: ***" {
+		t.Errorf("got %v", err)
+	}
+}
