@@ -14,6 +14,7 @@
 //     worker never invents one.
 //   - A call leaves the target when its context ends, and what the target said
 //     until then is counted as usage.
+//   - Jobs that wait for a full target are served by class, then in their order.
 //   - A fault of the client (a bad request, an unknown model) never opens a
 //     circuit breaker.
 //   - Errors name the model as the client did. What a provider said about keys,
@@ -25,6 +26,6 @@
 //   - A reload changes what the next attempt uses; a running one finishes with
 //     what it began with.
 //
-// The decisions (Route, breaker, backoff) are values in, values out, with the
+// The decisions (order, judge, faults, breaker) are values in, values out, with the
 // time as an argument; they do no I/O.
 package worker
