@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
@@ -53,8 +55,8 @@ func One(t testing.TB) *NATS { return &NATS{natstest.Shared(t, 1)} }
 func Three(t testing.TB) *NATS { return &NATS{natstest.Shared(t, 3)} }
 
 // Main runs a package's tests, stops the shared servers, fails on leaked
-// goroutines and exits the process.
-func Main(m *testing.M) { natstest.Main(m) }
+// goroutines, except those that ignore names, and exits the process.
+func Main(m *testing.M, ignore ...goleak.Option) { natstest.Main(m, ignore...) }
 
 // Config returns how to reach n: addresses and namespace, no logger.
 func (n *NATS) Config() jobs.Config {

@@ -106,13 +106,13 @@ func Own(t testing.TB, nodes int) *NATS {
 }
 
 // Main runs a package's tests, stops the shared servers, fails on leaked
-// goroutines and exits.
-func Main(m *testing.M) {
+// goroutines, except those that ignore names, and exits.
+func Main(m *testing.M, ignore ...goleak.Option) {
 	code := m.Run()
 	stopShared()
 	// A fuzzing worker's goroutines are the tool's own.
 	if f := flag.Lookup("test.fuzzworker"); code == 0 && (f == nil || f.Value.String() != "true") {
-		if err := goleak.Find(Ignored()...); err != nil {
+		if err := goleak.Find(append(Ignored(), ignore...)...); err != nil {
 			fmt.Fprintf(os.Stderr, "goroutines leaked: %v\n", err)
 			code = 1
 		}
