@@ -16,12 +16,19 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
 )
 
-func TestMain(m *testing.M) { jobstest.Main(m) }
+// fasthttp keeps a clock for ever, and one goroutine for ten seconds after a
+// server stopped.
+func TestMain(m *testing.M) {
+	jobstest.Main(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
 
 // rig is a frontend on a real socket, a real queue and a worker with a scripted
 // handler.
@@ -178,10 +185,17 @@ func (r *rig) raw(text string) net.Conn {
 	return c
 }
 
-// readResponse reads one answer from a raw connection.
+// readResponse reads the only answer from a raw connection.
 func readResponse(t testing.TB, c net.Conn) (*http.Response, []byte) {
 	t.Helper()
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	resp, body := readNext(t, bufio.NewReader(c))
+	return resp, []byte(body)
+}
+
+// readNext reads one answer of several.
+func readNext(t testing.TB, in *bufio.Reader) (*http.Response, string) {
+	t.Helper()
+	resp, err := http.ReadResponse(in, nil)
 	if err != nil {
 		t.Fatalf("read response: %v", err)
 	}
@@ -190,7 +204,7 @@ func readResponse(t testing.TB, c net.Conn) (*http.Response, []byte) {
 	if err != nil {
 		t.Fatalf("read body: %v", err)
 	}
-	return resp, body
+	return resp, string(body)
 }
 
 func rawPost(body string) string {

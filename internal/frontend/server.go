@@ -35,11 +35,14 @@ type Server struct {
 	conns *connSet
 	watch watcher
 
-	draining atomic.Bool
-	done     chan struct{}  // closed by Shutdown when nothing runs any more
-	wg       sync.WaitGroup // of the watcher
-	once     sync.Once      // of Shutdown
-	stopErr  error          // what Shutdown returned; written inside once
+	mu        sync.Mutex
+	listeners []*listener    // guarded by mu; none comes once draining is set
+	draining  atomic.Bool    // set under mu
+	serving   sync.WaitGroup // of Listen
+	done      chan struct{}  // closed by Shutdown when nothing runs any more
+	wg        sync.WaitGroup // of the watcher
+	once      sync.Once      // of Shutdown
+	stopErr   error          // what Shutdown returned; written inside once
 }
 
 // New subscribes to the events of this frontend's jobs and loads keys and models.
@@ -154,10 +157,27 @@ func (s *Server) SetConfig(cfg Config) error {
 // Listen answers requests that arrive at ln until Shutdown, then returns nil. It
 // may be called for several listeners. It closes ln.
 func (s *Server) Listen(ln net.Listener) error {
-	if err := s.app.Listener(newListener(ln, s.conns, s.log)); err != nil {
+	l := newListener(ln, s.conns, s.log)
+	if !s.register(l) {
+		return l.Close()
+	}
+	defer s.serving.Done()
+	if err := s.app.Listener(l); err != nil {
 		return fmt.Errorf("listen on %s: %w", ln.Addr(), err)
 	}
 	return nil
+}
+
+// register notes a listener for Shutdown to close; after that it refuses.
+func (s *Server) register(l *listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.listeners = append(s.listeners, l)
+	s.serving.Add(1)
+	return true
 }
 
 // Ready says why requests should go elsewhere, or nil.

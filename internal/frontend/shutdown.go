@@ -17,7 +17,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 func (s *Server) shutdown(ctx context.Context) error {
-	s.draining.Store(true)
+	s.stopAccepting()
 	s.conns.cut(func(c *conn) bool { return !c.used.Load() })
 	err := s.app.ShutdownWithContext(ctx)
 	if ctx.Err() != nil {
@@ -29,6 +29,19 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.wg.Wait()
 	s.unsubscribe()
 	return err
+}
+
+// stopAccepting returns when no connection can come any more.
+func (s *Server) stopAccepting() {
+	s.mu.Lock()
+	s.draining.Store(true)
+	for _, l := range s.listeners {
+		if err := l.Close(); err != nil {
+			s.log.Warn("cannot close the listener", "address", l.Addr().String(), "error", err)
+		}
+	}
+	s.mu.Unlock()
+	s.serving.Wait()
 }
 
 // endConns closes each connection when its answer is out, or after grace.
