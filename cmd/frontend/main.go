@@ -45,5 +45,8 @@ func run(ctx context.Context, args []string, std service.IO) int {
 	if !ok {
 		return 1
 	}
+	if f.Healthcheck {
+		return service.Healthcheck(ctx, cfg, std)
+	}
 	return service.Main(ctx, service.Params{Name: "osiris-" + name, Frontend: true, Options: options, Config: cfg}, std)
 }

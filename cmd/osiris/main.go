@@ -84,6 +84,9 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 	if !ok {
 		return 1
 	}
+	if c.Healthcheck {
+		return service.Healthcheck(ctx, cfg, std)
+	}
 	return service.Main(ctx, service.Params{
 		Name: name, Frontend: true, Worker: true, Embedded: true, Options: options, Config: cfg,
 		Ready: func(info service.Info) { welcome(std.Stdout, info) },

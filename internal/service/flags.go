@@ -22,6 +22,7 @@ type CommonFlags struct {
 // AdminFlags are those of programs that run on.
 type AdminFlags struct {
 	AdminListen string `help:"Address of health, metrics and profiles (127.0.0.1:8081), or off." placeholder:"ADDR"`
+	Healthcheck bool   `help:"Ask the program that runs here whether it is ready, then exit with 0 or 1."`
 }
 
 // FrontendFlags are those of programs with a frontend.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
@@ -66,17 +67,20 @@ func Main(ctx context.Context, p Params, std IO) int {
 	return 0
 }
 
-// Version is the module's version as the go command recorded it.
+// stamp is the version that a release or an image was built as, set by the linker:
+// -X github.com/osiris/osiris/internal/service.stamp=v1.2.3. Nothing else writes it.
+var stamp string
+
+// Version is the stamped version, else the module's as the go command recorded it.
 func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	version := stamp
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		version = info.Main.Version
 	}
-	version := info.Main.Version
 	if version == "" {
 		version = "(devel)"
 	}
-	return version + " " + info.GoVersion
+	return version + " " + runtime.Version()
 }
 
 func count(n int, what string) string {
