@@ -47,7 +47,7 @@ type Request struct {
 // Limits bound the phases of a call. Zero means no limit.
 type Limits struct {
 	Connect    time.Duration // dial, TLS and sending the request
-	FirstToken time.Duration // from there to the first payload
+	FirstToken time.Duration // from there to the first payload; a plain call that has Total has no other limit for it
 	Idle       time.Duration // between payloads; comments and pings do not count
 	Total      time.Duration // everything
 }

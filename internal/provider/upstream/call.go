@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -78,9 +77,6 @@ func (c *Call) Payload() {
 // Hurry lowers the idle limit to d from the next Payload on: all that matters came.
 func (c *Call) Hurry(d time.Duration) { c.watch.hurry(d) }
 
-// Answered reports whether Payload was called.
-func (c *Call) Answered() bool { return c.payload }
-
 // ReadAll reads the body to its end and appends it to dst. Each piece restarts the
 // idle clock, but counts as no answer: the caller has nothing before the end.
 func (c *Call) ReadAll(dst []byte) ([]byte, error) {
@@ -104,12 +100,6 @@ func (c *Call) heard() {
 		c.paused = true
 		c.watch.pause()
 	}
-}
-
-// EventStream reports whether the answer calls itself server-sent events.
-func (c *Call) EventStream() bool {
-	media, _, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
-	return media == "text/event-stream"
 }
 
 // Fail turns an error met while reading the answer into one that Complete may
