@@ -4,7 +4,7 @@
 //
 // Starting goes bottom up, and each step says what is wrong and what to do about it:
 //
-//	admin port -> NATS -> queue -> worker -> frontend -> first key -> ready
+//	admin port -> NATS -> queue -> worker -> first key -> frontend -> ready
 //
 // Stopping goes top down and takes no longer than the grace periods:
 //

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -24,13 +25,21 @@ func startFrontend(ctx context.Context, r *instance) (*frontendPart, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	server, err := frontend.New(ctx, frontendConfig(r.Config), r.conn, r.log, r.metrics)
+	ln, err := listen(r.Config.Listen)
 	if err != nil {
 		return nil, err
 	}
-	ln, err := listen(r.Config.Listen)
+	// The key is there before the frontend reads the keys, so that a curl pasted at
+	// once works.
+	if err := r.createFirstKey(ctx); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	server, err := frontend.New(ctx, frontendConfig(r.Config), r.conn, r.log, r.metrics)
 	if err != nil {
-		return nil, errors.Join(err, server.Shutdown(ctx))
+		if r.info.NewKey != "" && !r.info.Preset {
+			err = fmt.Errorf("%w (the first key was made and is lost; make another: osiris keys create)", err)
+		}
+		return nil, errors.Join(err, ln.Close())
 	}
 	p := &frontendPart{server: server, addr: ln.Addr()}
 	p.served.Go(func() {

@@ -125,12 +125,11 @@ func (r *instance) start(ctx context.Context) error {
 		}
 		r.parts = append(r.parts, f)
 		r.info.API = f.addr
-		return r.createFirstKey(ctx)
 	}
 	return nil
 }
 
-// createFirstKey comes last: a key that was made is shown, whatever else fails.
+// createFirstKey comes late: little can fail any more before a new key is shown.
 func (r *instance) createFirstKey(ctx context.Context) (err error) {
 	bootstrap := r.Config.BootstrapKey
 	r.info.NewKey, err = firstKey(ctx, r.conn, bootstrap, r.nats != nil)
