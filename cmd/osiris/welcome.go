@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 
 	"github.com/osiris/osiris/internal/service"
@@ -12,7 +11,7 @@ import (
 // welcome tells a person what runs and what to do next. A new key is shown here and
 // nowhere else.
 func welcome(w io.Writer, info service.Info) {
-	url := "http://" + reachable(info.API)
+	url := "http://" + service.Reachable(info.API)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Osiris is ready.\n\n")
 	fmt.Fprintf(&b, "  API      %s/v1\n", url)
@@ -21,7 +20,7 @@ func welcome(w io.Writer, info service.Info) {
 		fmt.Fprintf(&b, "  Data     %s\n", info.DataDir)
 	}
 	if info.Admin != nil {
-		fmt.Fprintf(&b, "  Admin    http://%s/readyz, /metrics\n", reachable(info.Admin))
+		fmt.Fprintf(&b, "  Admin    http://%s/readyz, /metrics\n", service.Reachable(info.Admin))
 	}
 	switch {
 	case info.NewKey == "":
@@ -54,16 +53,4 @@ func models(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), rest)
 	}
 	return strings.Join(names, ", ")
-}
-
-// reachable is addr as a client on this machine writes it.
-func reachable(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return addr.String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }

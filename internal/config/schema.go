@@ -127,16 +127,6 @@ func variableOf(path string) string {
 	return "OSIRIS_" + strings.Trim(strings.Join(parts, "<NAME>"), "_")
 }
 
-func format(v reflect.Value) string {
-	switch x := v.Interface().(type) {
-	case time.Duration:
-		return formatDuration(x)
-	case Size:
-		return x.String()
-	}
-	return ""
-}
-
 // formatDuration drops the zero units that time.Duration prints: 5m, not 5m0s.
 func formatDuration(d time.Duration) string {
 	s := d.String()

@@ -69,7 +69,7 @@ const (
 // awaitKey keeps a frontend that other machines could reach from listening until a
 // key exists. It returns at once for a loopback address or with allow_anonymous.
 func (r *instance) awaitKey(ctx context.Context) error {
-	comes := r.nats != nil || r.Config.BootstrapKey != "" // createFirstKey sees to it
+	comes := r.Embedded || r.Config.BootstrapKey != "" // createFirstKey sees to it
 	if comes || r.Config.Frontend.AllowAnonymous || isLoopback(r.Config.Listen) {
 		return nil
 	}

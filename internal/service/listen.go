@@ -57,8 +57,8 @@ func isLoopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// reachable is address as a client on this machine writes it.
-func reachable(address net.Addr) string {
+// Reachable is address as a client on this machine writes it.
+func Reachable(address net.Addr) string {
 	host, port, err := net.SplitHostPort(address.String())
 	if err != nil {
 		return address.String()

@@ -22,7 +22,7 @@ type Params struct {
 	Name     string // in logs and in NATS' monitoring
 	Frontend bool
 	Worker   bool
-	Embedded bool // without nats.url, run NATS and keep its data
+	Embedded bool // osiris up: make the first key and, without nats.url, run NATS
 
 	Options config.Options // for reading the configuration again
 	Config  *config.Config // what Options gave at first
@@ -132,7 +132,7 @@ func (r *instance) start(ctx context.Context) error {
 // createFirstKey comes late: little can fail any more before a new key is shown.
 func (r *instance) createFirstKey(ctx context.Context) (err error) {
 	bootstrap := r.Config.BootstrapKey
-	r.info.NewKey, err = firstKey(ctx, r.conn, bootstrap, r.nats != nil)
+	r.info.NewKey, err = firstKey(ctx, r.conn, bootstrap, r.Embedded)
 	r.info.Preset = r.info.NewKey != "" && bootstrap != ""
 	return err
 }

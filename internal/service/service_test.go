@@ -16,7 +16,6 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/embedded"
-	"github.com/osiris/osiris/internal/provider/upstream"
 )
 
 // fasthttp keeps a clock for ever, and each server's pool a sweeper for ten seconds
@@ -93,7 +92,7 @@ func (r *running) stop(t *testing.T) {
 func ask(t *testing.T, api net.Addr, key, model string) (int, string) {
 	t.Helper()
 	body := `{"model":"` + model + `","messages":[{"role":"user","content":"Hello!"}]}`
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+reachable(api)+"/v1/chat/completions", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+Reachable(api)+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,37 +261,6 @@ func TestNoKeyNoListening(t *testing.T) {
 	frontend.stop(t)
 	if err := server.Stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestKeyStaysWithItsServer holds that a target elsewhere gets no key but its own.
-func TestKeyStaysWithItsServer(t *testing.T) {
-	cfg, err := config.Load(config.Options{File: "testdata/targets.yaml"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := upstream.New(upstream.Config{})
-	defer client.Close()
-	wc, err := workerConfig(cfg, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	identities := map[string]string{}
-	for _, s := range wc.Providers {
-		identities[s.Name] = s.Identity
-	}
-	p := cfg.Providers["a"]
-	p.BaseURL, p.Key, p.Headers = "http://elsewhere/v1", "", nil
-	if got := identities["a of models.m.targets[1]"]; got != identity(p) {
-		t.Errorf("another host: built from something else than its address: %v", identities)
-	}
-	p = cfg.Providers["a"]
-	p.BaseURL = "http://home/v2"
-	if got := identities["a of models.m.targets[2]"]; got != identity(p) {
-		t.Errorf("same host: the key did not go along: %v", identities)
-	}
-	if wc.Models[0].Targets[0].Provider != "a" || wc.Reserved != 512 {
-		t.Errorf("worker: %+v", wc)
 	}
 }
 
