@@ -63,12 +63,12 @@ var (
 		variant{"image_url", part("image_url", object([]string{"url"}, members{
 			"url": text(), "detail": oneOf("auto", "low", "high"),
 		}))},
-		variant{"input_audio", part("input_audio", object([]string{"data", "format"}, members{
+		variant{"input_audio", optional(part("input_audio", object([]string{"data", "format"}, members{
 			"data": text(), "format": oneOf("wav", "mp3"),
-		}))},
-		variant{"file", part("file", object(nil, members{
+		})))},
+		variant{"file", optional(part("file", object(nil, members{
 			"filename": text(), "file_data": text(), "file_id": text(),
-		}))},
+		})))},
 	)
 
 	textPart = part("text", text())
@@ -80,4 +80,12 @@ func part(kind string, payload *schema) *schema {
 		kind:                      payload,
 		"prompt_cache_breakpoint": object([]string{"mode"}, members{"mode": oneOf("explicit")}),
 	})
+}
+
+// optional lets a part come without its payload: SDKs that do not know the type
+// send it so, and upstreams differ in whether they mind.
+func optional(part *schema) *schema {
+	s := *part
+	s.required = nil
+	return &s
 }

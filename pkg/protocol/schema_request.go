@@ -119,10 +119,12 @@ var customFormatSchema = tagged("type",
 	})},
 )
 
+// A choice without the member it is about passes: typed SDKs send such ones, and
+// servers read them as "any tool of this type".
 var toolChoiceSchema = oneOf("none", "auto", "required").or(tagged("type",
-	variant{"function", namedSchema("function")},
-	variant{"custom", namedSchema("custom")},
-	variant{"allowed_tools", object([]string{"allowed_tools"}, members{
+	variant{"function", object(nil, members{"function": namedSchema()})},
+	variant{"custom", object(nil, members{"custom": namedSchema()})},
+	variant{"allowed_tools", object(nil, members{
 		"allowed_tools": object([]string{"mode", "tools"}, members{
 			"mode":  oneOf("auto", "required"),
 			"tools": array(anyObject(), 0, 0),
@@ -130,7 +132,5 @@ var toolChoiceSchema = oneOf("none", "auto", "required").or(tagged("type",
 	})},
 ))
 
-// namedSchema is an object that names one tool, as {"function":{"name":"f"}}.
-func namedSchema(kind string) *schema {
-	return object([]string{kind}, members{kind: object([]string{"name"}, members{"name": text()})})
-}
+// namedSchema names one tool.
+func namedSchema() *schema { return object([]string{"name"}, members{"name": text()}) }
