@@ -14,8 +14,12 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxDepth bounds merge keys and aliases that lead to themselves.
-const maxDepth = 32
+// maxDepth bounds merge keys and aliases that lead to themselves, and maxMerges what
+// they multiply to.
+const (
+	maxDepth  = 32
+	maxMerges = 10_000
+)
 
 // decoder reads one YAML file into a Config, collecting faults as it goes.
 type decoder struct {
@@ -25,6 +29,7 @@ type decoder struct {
 	anchors map[string]ast.Node
 	origins map[string]origin // where each path was set
 	faults  Faults
+	merges  int // merge keys followed so far
 }
 
 func (d *decoder) decode(data []byte, cfg *Config) {
@@ -124,7 +129,7 @@ func (d *decoder) entries(n ast.Node, path string, depth int) ([]entry, bool) {
 	lines := map[string]int{}
 	for _, pair := range pairs {
 		if pair.Key.IsMergeKey() {
-			if depth < maxDepth {
+			if d.merges++; depth < maxDepth && d.merges < maxMerges {
 				m, _ := d.entries(pair.Value, path, depth+1)
 				merged = append(merged, m...)
 			}

@@ -70,6 +70,17 @@ func TestMissingFile(t *testing.T) {
 	}
 }
 
+// TestMergeBomb holds that merge keys that lead to themselves end.
+func TestMergeBomb(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(file, []byte("providers: &a\n  <<: *a\n  <<: *a\n  <<: *a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(Options{File: file}); err != nil {
+		t.Log(err)
+	}
+}
+
 // FuzzLoad holds that no file makes Load panic, and that it never returns both or
 // neither of a configuration and faults.
 func FuzzLoad(f *testing.F) {
