@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -130,8 +131,8 @@ func (c *call) end() {
 	if c.status >= 500 {
 		level = slog.LevelWarn
 	}
-	if c.srv.log.Enabled(nil, level) { //nolint:staticcheck // no context belongs to a request here
-		c.srv.log.LogAttrs(nil, level, "request", c.attrs(took)...) //nolint:staticcheck // as above
+	if ctx := context.Background(); c.srv.log.Enabled(ctx, level) {
+		c.srv.log.LogAttrs(ctx, level, "request", c.attrs(took)...)
 	}
 }
 

@@ -1,8 +1,6 @@
 package frontend
 
 import (
-	"context"
-
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/osiris/osiris/pkg/jobs"
@@ -26,7 +24,7 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
-	stream, err := s.client.Submit(context.Background(), job)
+	stream, err := s.client.Submit(s.root, job)
 	if err != nil {
 		return err
 	}

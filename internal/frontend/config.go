@@ -7,8 +7,8 @@ import (
 )
 
 // Config is what a frontend is told. Zero fields take the defaults named here.
-// SetConfig changes all of them but ReadTimeout, IdleTimeout, MaxHeader and Poll
-// while requests run; a request keeps the values it began with.
+// SetConfig changes all of them but ID, MaxWaiting, ReadTimeout, IdleTimeout,
+// MaxHeader and Poll while requests run; a request keeps the values it began with.
 type Config struct {
 	// MaxBody is the largest request body in bytes, as it arrives and inflated. 32 MiB.
 	MaxBody int64
@@ -26,9 +26,9 @@ type Config struct {
 	// its context ended. 2 s.
 	Grace time.Duration
 	// MaxWaiting is how many jobs may wait in a class of a pool before new ones are
-	// refused. 10,000; fixed once the frontend runs.
+	// refused. 10,000.
 	MaxWaiting int64
-	// ID names the frontend in subjects. A random one if empty; fixed.
+	// ID names the frontend in subjects. A random one if empty.
 	ID string
 	// AllowAnonymous serves requests without a key, as tenant "anonymous". A key that
 	// is sent is checked all the same as soon as any key exists.

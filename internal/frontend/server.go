@@ -36,10 +36,12 @@ type Server struct {
 	watch watcher
 
 	mu        sync.Mutex
-	listeners []*listener    // guarded by mu; none comes once draining is set
-	draining  atomic.Bool    // set under mu
-	serving   sync.WaitGroup // of Listen
-	done      chan struct{}  // closed by Shutdown when nothing runs any more
+	listeners []*listener     // guarded by mu; none comes once draining is set
+	draining  atomic.Bool     // set under mu
+	serving   sync.WaitGroup  // of Listen
+	done      chan struct{}   // closed by Shutdown when nothing runs any more
+	root      context.Context // of submissions; ends when answers must
+	cancel    context.CancelFunc
 	wg        sync.WaitGroup // of the watcher
 	once      sync.Once      // of Shutdown
 	stopErr   error          // what Shutdown returned; written inside once
@@ -60,6 +62,7 @@ func New(ctx context.Context, cfg Config, conn *jobs.Conn, log *slog.Logger, reg
 		log: log, queue: conn, done: make(chan struct{}),
 		nobody: &jobs.Key{ID: anonymous, Name: anonymous, Tenant: anonymous},
 	}
+	s.root, s.cancel = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
 	s.routes = s.allRoutes()
 	s.conns = newConnSet(func() time.Duration { return s.cfg.Load().WriteStall })
@@ -97,6 +100,7 @@ func (s *Server) subscribe(ctx context.Context, cfg Config) (err error) {
 }
 
 func (s *Server) unsubscribe() {
+	s.cancel()
 	if s.client != nil {
 		s.client.Close()
 	}

@@ -21,6 +21,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.conns.cut(func(c *conn) bool { return !c.used.Load() })
 	err := s.app.ShutdownWithContext(ctx)
 	if ctx.Err() != nil {
+		s.cancel()
 		s.watch.stopAll()
 		s.endConns(s.cfg.Load().Grace)
 		err = fmt.Errorf("shut down frontend: %w", context.Cause(ctx))
