@@ -102,7 +102,9 @@ func TestShutdownFinishesAnswers(t *testing.T) {
 func TestShutdownEndsAnswers(t *testing.T) {
 	g := newGate()
 	r := start(t, anyone(), g.handle)
-	stream, plain := r.ask(streamRequest), r.ask(plainRequest)
+	stream := r.send(t.Context(), http.MethodPost, "/v1/chat/completions", streamRequest) // begun: it has its headers
+	defer stream.Body.Close()
+	plain := r.ask(plainRequest)
 	<-g.running
 	<-g.running
 	ctx, cancel := context.WithCancel(t.Context())
@@ -110,11 +112,11 @@ func TestShutdownEndsAnswers(t *testing.T) {
 	if err := r.Shutdown(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("shutdown: %v", err)
 	}
-	got := <-stream
-	if want := chunk("Hel") + string(errShutdown().AppendEvent(nil)) + protocol.Done; got.err != nil || got.body != want {
-		t.Errorf("stream: %v %q", got.err, got.body)
+	body, err := io.ReadAll(stream.Body)
+	if want := chunk("Hel") + string(errShutdown().AppendEvent(nil)) + protocol.Done; err != nil || string(body) != want {
+		t.Errorf("stream: %v %q", err, body)
 	}
-	got = <-plain
+	got := <-plain
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
