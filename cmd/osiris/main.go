@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, std service.IO) int {
 	if done {
 		return code
 	}
-	if cmd, ok := parsed.Selected().Target.Addr().Interface().(command); ok {
+	if cmd, ok := reflect.TypeAssert[command](parsed.Selected().Target.Addr()); ok {
 		return cmd.run(ctx, std)
 	}
 	fmt.Fprintln(std.Stderr, name+": no such command")

@@ -111,7 +111,7 @@ type entry struct {
 }
 
 // entries lists a mapping's keys, merged ones first, and reports duplicates.
-func (d *decoder) entries(n ast.Node, path string, depth int) ([]entry, bool) {
+func (d *decoder) entries(n ast.Node, path string, depth int) []entry {
 	var pairs []*ast.MappingValueNode
 	switch x := d.resolve(n).(type) {
 	case *ast.MappingNode:
@@ -119,17 +119,17 @@ func (d *decoder) entries(n ast.Node, path string, depth int) ([]entry, bool) {
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{x}
 	case *ast.NullNode:
-		return nil, true
+		return nil
 	default:
 		d.fault(n, path, &problem{"is " + describe(x) + ", not a mapping", "write name: value lines below it, indented"})
-		return nil, false
+		return nil
 	}
 	var merged, own []entry
 	lines := map[string]int{}
 	for _, pair := range pairs {
 		if pair.Key.IsMergeKey() {
 			if d.merges++; depth < maxDepth && d.merges < maxMerges {
-				m, _ := d.entries(pair.Value, path, depth+1)
+				m := d.entries(pair.Value, path, depth+1)
 				merged = append(merged, m...)
 			}
 			continue
@@ -143,11 +143,11 @@ func (d *decoder) entries(n ast.Node, path string, depth int) ([]entry, bool) {
 		own = append(own, entry{name, pair.Key, pair.Value})
 	}
 	merged = slices.DeleteFunc(merged, func(e entry) bool { _, replaced := lines[e.name]; return replaced })
-	return append(merged, own...), true
+	return append(merged, own...)
 }
 
 func (d *decoder) decodeStruct(v reflect.Value, n ast.Node, path string, depth int) {
-	entries, _ := d.entries(n, path, depth)
+	entries := d.entries(n, path, depth)
 	for _, e := range entries {
 		at := join(path, e.name)
 		f, known := fieldNamed(v.Type(), e.name)
@@ -177,7 +177,7 @@ func (d *decoder) decodeValue(v reflect.Value, tag reflect.StructTag, n ast.Node
 }
 
 func (d *decoder) decodeMap(v reflect.Value, tag reflect.StructTag, n ast.Node, path string, depth int) {
-	entries, _ := d.entries(n, path, depth)
+	entries := d.entries(n, path, depth)
 	for _, e := range entries {
 		at := join(path, e.name)
 		d.origins[at] = d.origin(e.key)

@@ -28,7 +28,7 @@ func TestDocumentation(t *testing.T) {
 	}
 	want := before + tableBegin + settingsTable() + tableEnd + after
 	if *update {
-		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil { //nolint:gosec // documentation is for everybody
+		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

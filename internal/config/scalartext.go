@@ -14,7 +14,8 @@ func scalarText(n ast.Node, t reflect.Type) (string, *problem) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	text, isString := "", false
+	var text string
+	var isString bool
 	switch x := n.(type) {
 	case *ast.StringNode:
 		text, isString = x.Value, true

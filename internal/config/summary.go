@@ -93,7 +93,7 @@ func printed(v reflect.Value, reveal bool) string {
 	if reveal && v.Kind() == reflect.String {
 		return v.String()
 	}
-	if d, ok := v.Interface().(time.Duration); ok {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return formatDuration(d)
 	}
 	return fmt.Sprint(v.Interface())

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"time"
@@ -85,7 +86,7 @@ func (w *Watcher) tryReload() bool {
 	next, err := Load(w.Options)
 	if err != nil {
 		w.Logger.Error("configuration refused, the one before stays", "file", w.Current.File)
-		if faults, ok := err.(Faults); ok {
+		if faults, ok := errors.AsType[Faults](err); ok {
 			for _, f := range faults {
 				w.Logger.Error("configuration fault", "fault", f.Error())
 			}

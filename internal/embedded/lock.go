@@ -43,7 +43,8 @@ func lockDir(dir string) (*lock, error) {
 		}
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -41,7 +40,7 @@ func (l *serverLog) Tracef(string, ...any) {}
 // Fatalf implements server.Logger. It does not end the process.
 func (l *serverLog) Fatalf(format string, args ...any) {
 	l.mu.Lock()
-	l.last = errors.New(fmt.Sprintf(format, args...))
+	l.last = fmt.Errorf(format, args...)
 	l.mu.Unlock()
 	l.write(slog.LevelError, format, args)
 }

@@ -47,8 +47,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s := &Server{lock: held, dir: cfg.Dir}
 	if err := s.start(cfg); err != nil {
-		s.Stop()
-		return nil, fmt.Errorf("start embedded nats: %w", err)
+		return nil, fmt.Errorf("start embedded nats: %w", errors.Join(err, s.Stop()))
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -135,7 +136,7 @@ func identity(p config.Provider) string {
 		}
 		fmt.Fprint(h, ";")
 	}
-	return fmt.Sprintf("%x", h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func (b *builder) model(name string, m config.Model) (worker.Model, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -212,12 +213,12 @@ func (r *instance) stop() error {
 	}
 	var errs []error
 	began := time.Now()
-	for i := len(r.parts) - 1; i >= 0; i-- {
+	for _, p := range slices.Backward(r.parts) {
 		// The periods run side by side: the frontend's requests end because the
 		// worker's jobs do.
-		deadline := began.Add(r.parts[i].grace(r.Config))
+		deadline := began.Add(p.grace(r.Config))
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		if err := r.parts[i].stop(ctx); err != nil && ctx.Err() == nil {
+		if err := p.stop(ctx); err != nil && ctx.Err() == nil {
 			errs = append(errs, err)
 		} else if err != nil {
 			r.log.Warn("grace period is over, cut what still ran", "error", err)

@@ -31,7 +31,7 @@ func TestBreaker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var b breaker
 			now := time.Unix(0, 0)
-			for _, word := range strings.Fields(test.script) {
+			for word := range strings.FieldsSeq(test.script) {
 				if want, ok := strings.CutPrefix(word, "ready:"); ok {
 					if got, _ := b.ready(now); got != (want == "yes") {
 						t.Fatalf("%s: ready is %v", word, got)

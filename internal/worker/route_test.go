@@ -91,8 +91,9 @@ func TestJudge(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	r := Retries{Base: 500 * time.Millisecond, Max: 3 * time.Second}
-	for calls, most := range map[int]time.Duration{1: 500, 2: 1000, 3: 2000, 4: 3000, 5: 3000, 1 << 30: 3000} {
-		most *= time.Millisecond
+	for calls, most := range map[int]time.Duration{
+		1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 4: r.Max, 5: r.Max, 1 << 30: r.Max,
+	} {
 		if got := backoff(r, calls, 0); got != most/2 {
 			t.Errorf("shortest wait after %d calls is %v, not %v", calls, got, most/2)
 		}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -40,7 +41,7 @@ func ParseID(s string) (ID, error) {
 	for i := range id {
 		hi, lo := hexDigit(s[2*i]), hexDigit(s[2*i+1])
 		if hi > 15 || lo > 15 {
-			return ID{}, fmt.Errorf("parse job id: not lower-case hexadecimal")
+			return ID{}, errors.New("parse job id: not lower-case hexadecimal")
 		}
 		id[i] = hi<<4 | lo
 	}

@@ -1,7 +1,7 @@
 package jobs
 
 import (
-	"bytes"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -158,7 +158,7 @@ func (cl *Client) onAck(m *nats.Msg) {
 	switch {
 	case ack.Error == nil:
 		cl.stored(s, ack.Seq)
-	case ack.Error.ErrCode == errCodeStoreFailed && bytes.Contains([]byte(ack.Error.Description), []byte("per subject")):
+	case ack.Error.ErrCode == errCodeStoreFailed && strings.Contains(ack.Error.Description, "per subject"):
 		cl.stored(s, 0) // an earlier publication of this job arrived
 	case ack.Error.ErrCode == errCodeStoreFailed:
 		cl.refuse(s, protocol.ErrOverloaded(cl.depth.retryAfter(poolClass{s.pool, s.class})))

@@ -33,7 +33,6 @@ const (
 type Stream struct {
 	cl      *Client
 	job     ID
-	tenant  string
 	class   Class
 	pool    string
 	subject string // the job's own

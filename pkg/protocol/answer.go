@@ -41,7 +41,7 @@ func parseAnswer(body []byte, c *Chunk) error {
 		return err
 	}
 	if len(c.Choices) == 0 || p.said < len(c.Choices) {
-		if e := parseError(0, body); e != nil {
+		if e := parseError(body); e != nil {
 			return e
 		}
 		return ErrUpstream("The model's server sent something that is no chat completion.").

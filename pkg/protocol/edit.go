@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -87,8 +88,8 @@ func appendMissing(out []byte, edits []Member, done []bool, first bool) ([]byte,
 
 // lastEdit returns the index of the last edit of the quoted name, or -1.
 func lastEdit(edits []Member, quoted []byte) int {
-	for i := len(edits) - 1; i >= 0; i-- {
-		if nameIs(quoted, edits[i].Name) {
+	for i, edit := range slices.Backward(edits) {
+		if nameIs(quoted, edit.Name) {
 			return i
 		}
 	}

@@ -1,5 +1,7 @@
 package protocol
 
+import "slices"
+
 // joinedText is a string that comes in pieces, kept as a JSON literal without the
 // closing quote. The pieces are never decoded: escapes stay as they came.
 type joinedText struct {
@@ -23,7 +25,7 @@ func (j *joinedText) add(literal []byte) {
 func (j *joinedText) literal() []byte {
 	switch {
 	case j.text != nil:
-		return append(j.text[:len(j.text):len(j.text)], '"')
+		return append(slices.Clip(j.text), '"')
 	case j.null:
 		return []byte("null")
 	}

@@ -81,7 +81,7 @@ func playStream(t *testing.T, upstream []byte, includeUsage bool) (p played) {
 			break
 		}
 		if err == nil && ev.Error {
-			err = parseError(0, ev.Data)
+			err = parseError(ev.Data)
 		} else if err == nil {
 			err = ParseChunk(ev.Data, &c)
 		}

@@ -47,7 +47,7 @@ func (p *chunkParser) parse(data []byte) error {
 	p.data = data
 	p.c.reset()
 	if p.peek() == '[' {
-		if e := parseError(0, data); e != nil {
+		if e := parseError(data); e != nil {
 			return e
 		}
 	}
@@ -57,7 +57,7 @@ func (p *chunkParser) parse(data []byte) error {
 			Wrap(fmt.Errorf("parse %s: %w", p.key, ErrMalformed))
 	}
 	if p.broken {
-		if e := parseError(0, data); e != nil {
+		if e := parseError(data); e != nil {
 			return e
 		}
 		return ErrUpstream("The model's server reported an error.")
@@ -186,11 +186,12 @@ func (p *chunkParser) choice() {
 				ch.Index = n
 			}
 		case p.key:
-			if p.peek() != '{' {
+			switch {
+			case p.peek() != '{':
 				p.value()
-			} else if said {
+			case said:
 				p.fail()
-			} else {
+			default:
 				said = true
 				p.delta(ch)
 			}

@@ -15,16 +15,15 @@ const mostMessage = 8 << 10
 // {"object":"error",…} and {"message":…}, {"detail":…}, and any of them in an
 // array. It returns nil if body reports none, or is no JSON.
 //
-// status is that of the HTTP response; below 400 it means nothing, and the
-// error's Status is then its own numeric code or status, else what its type and
+// The error's Status is its own numeric code or status, else what its type and
 // code suggest, else 502. Statuses 401 and 403 stay as they are: that a client
 // must not see those of our key is the caller's business. Codes become strings,
 // and a missing type follows from the status.
-func parseError(status int, body []byte) *Error {
+func parseError(body []byte) *Error {
 	var doc any
 	// The standard library's, since it takes duplicate names and bytes that are not UTF-8.
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil
+	if json.Unmarshal(body, &doc) != nil {
+		return nil //nolint:nilerr // what is no JSON reports no error
 	}
 	if list, ok := doc.([]any); ok && len(list) > 0 {
 		doc = list[0]
@@ -33,10 +32,10 @@ func parseError(status int, body []byte) *Error {
 	if !ok {
 		return nil
 	}
-	return normalError(status, top)
+	return normalError(top)
 }
 
-func normalError(status int, top map[string]any) *Error {
+func normalError(top map[string]any) *Error {
 	inner, nested := top["error"].(map[string]any)
 	if !nested || len(inner) == 0 {
 		if inner = innermost(top); inner == nil {
@@ -58,7 +57,7 @@ func normalError(status int, top map[string]any) *Error {
 	if len(e.Message) > mostMessage {
 		e.Message = strings.ToValidUTF8(e.Message[:mostMessage], "") + "…"
 	}
-	e.Status = errorStatus(status, e, inner, top)
+	e.Status = errorStatus(e, inner, top)
 	if e.Type == "" || e.Type == "error" {
 		e.Type = typeOf(e.Status)
 	}
@@ -148,10 +147,7 @@ func errorCode(v any) string {
 	return ""
 }
 
-func errorStatus(status int, e *Error, inner, top map[string]any) int {
-	if status >= 400 && status <= 599 {
-		return status
-	}
+func errorStatus(e *Error, inner, top map[string]any) int {
 	for _, v := range []any{inner["code"], inner["status"], inner["status_code"], top["code"], top["status"], top["status_code"]} {
 		if n, err := strconv.Atoi(errorCode(v)); err == nil && n >= 400 && n <= 599 {
 			return n

@@ -204,14 +204,15 @@ func (p *profile) toolCalls(at int, calls any, data []byte) {
 		_, hasID := call["id"]
 		_, hasType := call["type"]
 		_, hasName := function["name"]
-		if n == p.calls[at] {
+		switch {
+		case n == p.calls[at]:
 			p.calls[at]++
 			if id, _ := call["id"].(string); id == "" || call["type"] != body || !isText(function["name"]) {
 				p.fault("a call's first delta: %s", data)
 			}
-		} else if n > p.calls[at] || n < 0 {
+		case n > p.calls[at] || n < 0:
 			p.fault("tool calls not numbered from 0: %s", data)
-		} else if hasID || hasType || hasName {
+		case hasID || hasType || hasName:
 			p.fault("id, type or name in a later delta: %s", data)
 		}
 	}

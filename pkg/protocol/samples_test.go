@@ -63,9 +63,7 @@ func (g *generator) collect(schema, into map[string]any) {
 		g.collect(part, into)
 	}
 	properties, _ := schema["properties"].(map[string]any)
-	for name, s := range properties {
-		into[name] = s
-	}
+	maps.Copy(into, properties)
 }
 
 func (g *generator) resolve(schema map[string]any) map[string]any {

@@ -80,7 +80,7 @@ func isObjectSchema(schema jsontext.Value) bool {
 	if ok {
 		return string(t) == `"object"`
 	}
-	_, any := member(schema, "anyOf")
+	_, anyOf := member(schema, "anyOf")
 	_, ref := member(schema, "$ref")
-	return !any && !ref
+	return !anyOf && !ref
 }

@@ -16,7 +16,7 @@ func TestTime(t *testing.T) {
 	for _, stream := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
-			if _, err := ask(t, t.Context(), "echo?first=2s&delay=20ms", hello, stream); err != nil {
+			if _, err := ask(t.Context(), t, "echo?first=2s&delay=20ms", hello, stream); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(begin); took != 2*time.Second+3*20*time.Millisecond {
@@ -60,7 +60,7 @@ func TestCancel(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Second, func() { cancel(why) })
-			if _, err := ask(t, ctx, model, hello, true); err != why {
+			if _, err := ask(ctx, t, model, hello, true); err != why {
 				t.Errorf("%s: got %v", model, err)
 			}
 		})

@@ -27,7 +27,7 @@ func request(t testing.TB, model, body string, stream bool) *provider.Request {
 }
 
 // ask has the model answer a request without its model member.
-func ask(t testing.TB, ctx context.Context, model, body string, stream bool) (*providertest.Recorder, error) {
+func ask(ctx context.Context, t testing.TB, model, body string, stream bool) (*providertest.Recorder, error) {
 	t.Helper()
 	r := &providertest.Recorder{}
 	err := New().Complete(ctx, request(t, model, `{"model":"echo",`+body+`}`, stream), r)
@@ -37,7 +37,7 @@ func ask(t testing.TB, ctx context.Context, model, body string, stream bool) (*p
 const hello = `"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hello, wörld!"}]`
 
 func TestStream(t *testing.T) {
-	r, err := ask(t, t.Context(), "echo", hello, true)
+	r, err := ask(t.Context(), t, "echo", hello, true)
 	want := "chunk [0]\n" +
 		"chunk [0 content=\"Hello\"]\n" +
 		"chunk [0 content=\",\"]\n" +
@@ -88,7 +88,7 @@ func cases() map[string]struct{ model, body, text, finish string } {
 func TestAnswers(t *testing.T) {
 	for name, c := range cases() {
 		t.Run(name, func(t *testing.T) {
-			r, err := ask(t, t.Context(), c.model, c.body, false)
+			r, err := ask(t.Context(), t, c.model, c.body, false)
 			if err != nil || !r.Answered {
 				t.Fatalf("%v, answered %v", err, r.Answered)
 			}
@@ -201,7 +201,7 @@ func TestErrors(t *testing.T) {
 		{model: "echo?error=200", status: 400, param: "model"},
 		{model: "echo?%zz", status: 400, param: "model"},
 	} {
-		r, err := ask(t, t.Context(), c.model, hello, true)
+		r, err := ask(t.Context(), t, c.model, hello, true)
 		e, ok := errors.AsType[*provider.Error](err)
 		if !ok {
 			t.Errorf("%s: got %v", c.model, err)
@@ -214,14 +214,14 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: %d events, want %d\n%s", c.model, len(r.Events), c.events, r)
 		}
 	}
-	_, err := ask(t, t.Context(), "echo", `"metadata":{"echo_colour":"red"},`+hello, true)
+	_, err := ask(t.Context(), t, "echo", `"metadata":{"echo_colour":"red"},`+hello, true)
 	if e, ok := errors.AsType[*provider.Error](err); !ok || e.Public.Param != "metadata.echo_colour" {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestBig(t *testing.T) {
-	r, err := ask(t, t.Context(), "echo?big=5000000", hello, true)
+	r, err := ask(t.Context(), t, "echo?big=5000000", hello, true)
 	if err != nil || len(r.Events[1]) < 5_000_000 || r.Finished[0] != "stop" {
 		t.Errorf("%v, the first token's event has %d bytes", err, len(r.Events[1]))
 	}

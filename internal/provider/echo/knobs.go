@@ -1,6 +1,7 @@
 package echo
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -121,7 +122,7 @@ func (f *failure) parse(v string) error {
 	default:
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 400 || n > 599 {
-			return fmt.Errorf("a status from 400 to 599, cut or hang")
+			return errors.New("a status from 400 to 599, cut or hang")
 		}
 		f.status = n
 	}
@@ -131,7 +132,7 @@ func (f *failure) parse(v string) error {
 func parseDuration(d *time.Duration, v string) error {
 	got, err := time.ParseDuration(v)
 	if err != nil || got < 0 || got > 24*time.Hour {
-		return fmt.Errorf("a duration such as 20ms or 2s")
+		return errors.New("a duration such as 20ms or 2s")
 	}
 	*d = got
 	return nil
@@ -153,7 +154,7 @@ func parseSwitch(off *bool, v string) error {
 	case "on", "true", "1":
 		*off = false
 	default:
-		return fmt.Errorf("on or off")
+		return errors.New("on or off")
 	}
 	return nil
 }

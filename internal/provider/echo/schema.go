@@ -2,6 +2,7 @@ package echo
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 )
 
@@ -105,9 +106,7 @@ func (g *generator) merged(all []*schema, depth int) any {
 		if !ok {
 			return g.value(all[0], depth+1)
 		}
-		for name, value := range part {
-			object[name] = value
-		}
+		maps.Copy(object, part)
 	}
 	return object
 }

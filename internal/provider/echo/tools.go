@@ -41,18 +41,18 @@ func (o *offers) tools() []tool {
 
 // demanded returns the tool that the request insists on, or nil.
 func (o *offers) demanded(tools []tool) *tool {
-	name, any := insistsOn(o.ToolChoice)
-	if name == "" && !any {
-		name, any = insistsOn(o.FunctionCall)
+	name, whichever := insistsOn(o.ToolChoice)
+	if name == "" && !whichever {
+		name, whichever = insistsOn(o.FunctionCall)
 	}
-	if any && len(tools) > 0 {
+	if whichever && len(tools) > 0 {
 		return &tools[0]
 	}
 	return find(tools, name)
 }
 
 // insistsOn reads a tool_choice or function_call: a tool's name, or any of them.
-func insistsOn(choice jsontext.Value) (name string, any bool) {
+func insistsOn(choice jsontext.Value) (name string, whichever bool) {
 	if choice.Kind() == '"' {
 		return "", string(choice) == `"required"`
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -75,9 +76,7 @@ func (s *Suite) failures(t *testing.T) {
 func (s *Suite) refused(t *testing.T, c *refusalCase, body string) *provider.Error {
 	t.Helper()
 	srv := newServer(t, func(_ *server, w http.ResponseWriter, _ *http.Request) {
-		for name, values := range c.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), c.header)
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.WriteHeader(c.status)
 		_, _ = io.WriteString(w, body)

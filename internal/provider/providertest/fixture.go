@@ -3,6 +3,7 @@ package providertest
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -100,7 +101,7 @@ func readFixture(path string) (*Fixture, error) {
 		}
 	}
 	if f.Request == nil || f.Calls == nil {
-		return nil, fmt.Errorf("request or response is missing")
+		return nil, errors.New("request or response is missing")
 	}
 	return f, nil
 }

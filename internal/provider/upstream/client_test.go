@@ -64,7 +64,7 @@ func read(c *Call, each func()) error {
 	}
 }
 
-func call(t *testing.T, ctx context.Context, s *script, l provider.Limits, each func()) (time.Duration, error) {
+func call(ctx context.Context, t *testing.T, s *script, l provider.Limits, each func()) (time.Duration, error) {
 	t.Helper()
 	client := New(Config{Transport: s})
 	defer client.Close()
@@ -98,7 +98,7 @@ func TestIdleIsResetByPayloadOnly(t *testing.T) {
 				}
 			}
 		}}
-		took, err := call(t, t.Context(), s, provider.Limits{FirstToken: time.Minute, Idle: 10 * time.Second}, func() {})
+		took, err := call(t.Context(), t, s, provider.Limits{FirstToken: time.Minute, Idle: 10 * time.Second}, func() {})
 		wantPhase(t, err, PhaseIdle)
 		if took != 10*time.Second {
 			t.Errorf("ended after %s", took)
@@ -115,7 +115,7 @@ func TestPayloadKeepsACallGoing(t *testing.T) {
 			}
 		}}
 		seen := 0
-		took, err := call(t, t.Context(), s, provider.Limits{FirstToken: 10 * time.Second, Idle: 10 * time.Second}, func() { seen++ })
+		took, err := call(t.Context(), t, s, provider.Limits{FirstToken: 10 * time.Second, Idle: 10 * time.Second}, func() { seen++ })
 		if err != nil || seen != 50 || took != 450*time.Second {
 			t.Errorf("%v after %s and %d payloads", err, took, seen)
 		}
@@ -131,11 +131,11 @@ func TestSlowReaderIsNotIdle(t *testing.T) {
 				pause(2 * time.Second)
 			}
 		}}
-		_, err := call(t, t.Context(), s, provider.Limits{Idle: 5 * time.Second}, func() { <-time.After(time.Minute) })
+		_, err := call(t.Context(), t, s, provider.Limits{Idle: 5 * time.Second}, func() { <-time.After(time.Minute) })
 		if err != nil {
 			t.Errorf("got %v", err)
 		}
-		took, err := call(t, t.Context(), s, provider.Limits{Idle: 5 * time.Second, Total: 90 * time.Second}, func() { <-time.After(time.Minute) })
+		took, err := call(t.Context(), t, s, provider.Limits{Idle: 5 * time.Second, Total: 90 * time.Second}, func() { <-time.After(time.Minute) })
 		wantPhase(t, err, PhaseTotal)
 		if took != 2*time.Minute {
 			t.Errorf("total limit seen after %s, want when the reader came back", took)
@@ -149,7 +149,7 @@ func TestShorterPhaseAfterLongerOne(t *testing.T) {
 			_, _ = io.WriteString(w, "one")
 			pause(time.Hour)
 		}}
-		took, err := call(t, t.Context(), s, provider.Limits{Connect: time.Hour, FirstToken: time.Minute, Idle: time.Second, Total: 2 * time.Hour}, func() {})
+		took, err := call(t.Context(), t, s, provider.Limits{Connect: time.Hour, FirstToken: time.Minute, Idle: time.Second, Total: 2 * time.Hour}, func() {})
 		wantPhase(t, err, PhaseIdle)
 		if took != time.Second {
 			t.Errorf("ended after %s", took)
@@ -160,7 +160,7 @@ func TestShorterPhaseAfterLongerOne(t *testing.T) {
 func TestConnectLimitHoldsUntilTheRequestIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{connect: time.Hour, write: func(io.Writer, func(time.Duration)) {}}
-		took, err := call(t, t.Context(), s, provider.Limits{Connect: 3 * time.Second, FirstToken: time.Minute}, func() {})
+		took, err := call(t.Context(), t, s, provider.Limits{Connect: 3 * time.Second, FirstToken: time.Minute}, func() {})
 		wantPhase(t, err, PhaseConnect)
 		if took != 3*time.Second {
 			t.Errorf("ended after %s", took)
@@ -174,7 +174,7 @@ func TestCallersCauseWins(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(3*time.Second, func() { cancel(why) })
 		s := &script{write: func(w io.Writer, pause func(time.Duration)) { pause(10 * time.Second) }}
-		took, err := call(t, ctx, s, provider.Limits{FirstToken: time.Minute}, func() {})
+		took, err := call(ctx, t, s, provider.Limits{FirstToken: time.Minute}, func() {})
 		if err != why || took != 3*time.Second {
 			t.Errorf("got %v after %s", err, took)
 		}
@@ -216,7 +216,7 @@ func TestRestThatDoesNotComeIsGivenUp(t *testing.T) {
 			pause(time.Hour)
 		}}
 		begin := time.Now()
-		_, err := call(t, t.Context(), s, provider.Limits{Idle: time.Minute}, func() {})
+		_, err := call(t.Context(), t, s, provider.Limits{Idle: time.Minute}, func() {})
 		wantPhase(t, err, PhaseIdle)
 		client := New(Config{Transport: s})
 		c, err := client.Do(t.Context(), &Request{URL: "http://model.test", Body: []byte("{}")})
