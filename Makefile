@@ -1,0 +1,72 @@
+# The targets that people use. `make` alone lists them.
+
+GO       ?= go
+FUZZTIME ?= 20s
+PKGS     ?= ./...
+
+# Packages start NATS clusters and build race-instrumented binaries: two of them side by
+# side are what two busy cores can carry without a timeout that means nothing.
+TESTFLAGS ?= -p 2 -timeout 15m
+
+LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X github.com/osiris/osiris/internal/service.stamp=$(VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: ## Run everything in one process: NATS, a frontend and a worker
+	$(GO) run ./cmd/osiris up
+
+.PHONY: build
+build: ## Build the three programs into bin/, static, with the version in them
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## All tests, with the race detector if there is a C compiler
+	$(GO) test $(if $(shell command -v $${CC:-cc} 2>/dev/null),-race) $(TESTFLAGS) $(PKGS)
+
+.PHONY: race
+race: ## All tests with the race detector, uncached
+	$(GO) test -race -count=1 $(TESTFLAGS) $(PKGS)
+
+.PHONY: lint
+lint: ## All linters, at the version in tools/go.mod
+	$(LINT) run
+
+.PHONY: fmt
+fmt: ## Format and sort imports
+	$(LINT) fmt
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is reachable
+	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+
+.PHONY: fuzz
+fuzz: ## Each fuzzer for FUZZTIME (20s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for fuzzer in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$fuzzer of $$pkg"; \
+	    $(GO) test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$pkg; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## The benchmarks, five times each: compare two runs with benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count 5 -p 1 -timeout 60m $(PKGS)
+
+.PHONY: integration
+integration: ## The whole system in containers; without an engine it fails
+	CI=true $(GO) test -count=1 -v -timeout 15m ./integration/...
+
+.PHONY: image
+image: ## Build the container image osiris:dev
+	docker build -f deployments/Dockerfile --build-arg VERSION=$(VERSION) -t osiris:dev .
+
+.PHONY: clean
+clean: ## Remove what build made
+	rm -rf bin
