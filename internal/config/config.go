@@ -124,7 +124,7 @@ type Provider struct {
 // Timeouts bound the phases of a call. Zero means no limit.
 type Timeouts struct {
 	Connect    time.Duration `yaml:"connect" default:"10s" min:"0s" help:"Dial, TLS and sending the request."`
-	FirstToken time.Duration `yaml:"first_token" default:"5m" min:"0s" help:"From there to the first payload; for a JSON answer, to the answer."`
+	FirstToken time.Duration `yaml:"first_token" default:"5m" min:"0s" help:"From there to the first payload. A JSON answer, which comes whole, has total alone."`
 	Idle       time.Duration `yaml:"idle" default:"2m" min:"0s" help:"Between payloads of a stream; comments and pings do not count."`
 	Total      time.Duration `yaml:"total" default:"10m" min:"0s" help:"The whole call."`
 }
