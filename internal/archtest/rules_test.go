@@ -46,6 +46,7 @@ func layers() []layer {
 			"the one place that puts parts together",
 		},
 
+		{"internal/e2e/...", nil, "tests alone: they see the system from outside, or put programs together"},
 		{"integration/mockmodel/...", nil, "a model server of its own, built as a container"},
 		{"integration/...", []string{"pkg/protocol"}, "it sees the system from outside, through its ports"},
 
@@ -65,7 +66,7 @@ type owner struct {
 func owners() []owner {
 	return []owner{
 		{
-			"github.com/nats-io/nats.go", []string{"pkg/jobs/..."}, []string{"internal/embedded"},
+			"github.com/nats-io/nats.go", []string{"pkg/jobs/..."}, []string{"internal/embedded", "internal/e2e"},
 			"subjects, leases and acknowledgements are decided in one package",
 		},
 		{
