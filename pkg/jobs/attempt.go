@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // Why an attempt's context ended: context.Cause returns one of these.
@@ -43,8 +41,7 @@ type Attempt struct {
 	sent     time.Time     // newest frame or heartbeat
 	ended    time.Time     // the final frame was emitted, or none will be
 	heard    bool          // the frontend knows the end, or need not
-	usage    []byte        // record to store before the job is removed; nil when stored
-	usageAt  time.Time     // last try
+	owed     bool          // its usage record is not stored yet
 	removeBy []byte        // acknowledgement to send once usage is stored; nil for none
 }
 
@@ -61,11 +58,8 @@ func (a *Attempt) Queued() time.Duration { return a.queued }
 // Opened tells when the model said its first token; it travels with what is
 // emitted next.
 func (a *Attempt) Opened(t Timing) error {
-	data, err := json.Marshal(t.wire())
-	if err != nil {
-		return err
-	}
-	return a.emit(Opened, data, true)
+	var buf [64]byte
+	return a.emit(Opened, t.encode(buf[:0]), true)
 }
 
 // Chunk emits server-sent events, ready to be forwarded: one or several, whole.

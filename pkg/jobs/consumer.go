@@ -70,6 +70,7 @@ type Consumer struct {
 	aux        sync.WaitGroup // everything else
 	missing    atomic.Bool    // the broker does not know the pool's consumers
 	started    time.Time
+	usage      *usageLog
 
 	mu        sync.Mutex
 	slots     slots
@@ -117,6 +118,7 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]time.Time{},
 		idle: make(chan struct{}), quiet: make(chan struct{}),
 	}
+	k.usage = newUsageLog(k.publishUsage, k.usageStored, k.log)
 	k.root, k.rootCancel = context.WithCancelCause(context.Background())
 	k.stop, k.stopCancel = context.WithCancel(context.Background())
 	k.lowTimer = time.AfterFunc(time.Hour, func() { k.onHint(nil) })
@@ -198,6 +200,7 @@ func (k *Consumer) close() {
 	k.rootCancel(ErrShutdown)
 	k.stopCancel()
 	k.lowTimer.Stop()
+	k.usage.flush()
 	k.aux.Wait()
 	k.mu.Lock()
 	for _, l := range k.links {

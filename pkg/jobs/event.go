@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
@@ -48,34 +46,11 @@ type StartedInfo struct {
 	ack    string        // subject that acknowledges this delivery of the job
 }
 
-type startedJSON struct {
-	Worker string `json:"worker"`
-	Ack    string `json:"ack"`
-	QueueU int64  `json:"queue_us"`
-}
-
 // Timing says where the time of an attempt went.
 type Timing struct {
 	Queue  time.Duration // stored until started
 	Worker time.Duration // started until the model was called
 	Model  time.Duration // called until the first token (Opened) or the end (Done)
-}
-
-type timingJSON struct {
-	Queue  int64 `json:"queue_us"`
-	Worker int64 `json:"worker_us"`
-	Model  int64 `json:"model_us"`
-}
-
-func (t Timing) wire() timingJSON {
-	return timingJSON{t.Queue.Microseconds(), t.Worker.Microseconds(), t.Model.Microseconds()}
-}
-
-func (t timingJSON) timing() Timing {
-	return Timing{
-		Queue: time.Duration(t.Queue) * time.Microsecond, Worker: time.Duration(t.Worker) * time.Microsecond,
-		Model: time.Duration(t.Model) * time.Microsecond,
-	}
 }
 
 // Outcome is how an attempt ended; it becomes the usage record, and the Done event.
@@ -87,39 +62,113 @@ type Outcome struct {
 	Timing       Timing
 }
 
-type outcomeJSON struct {
-	Usage        protocol.Usage `json:"usage"`
-	Provider     string         `json:"provider,omitzero"`
-	Target       string         `json:"target,omitzero"`
-	FinishReason string         `json:"finish_reason,omitzero"`
-	Timing       timingJSON     `json:"timing"`
-}
-
 var errWrongKind = errors.New("event of another kind")
+
+// Fields of event data. Times are in microseconds.
+const (
+	fieldWorker       = 1
+	fieldAck          = 2
+	fieldQueueTime    = 3
+	fieldWorkerTime   = 4
+	fieldModelTime    = 5
+	fieldProvider     = 6
+	fieldTarget       = 7
+	fieldFinish       = 8
+	fieldPrompt       = 9
+	fieldCompletion   = 10
+	fieldTotal        = 11
+	fieldCached       = 12
+	fieldCacheWritten = 13
+	fieldReasoning    = 14
+)
 
 // Started reads a Started event.
 func (e Event) Started() (StartedInfo, error) {
-	var s startedJSON
-	if err := e.decode(Started, &s); err != nil {
-		return StartedInfo{}, err
-	}
-	return StartedInfo{Worker: s.Worker, Queue: time.Duration(s.QueueU) * time.Microsecond, ack: s.Ack}, nil
+	var s StartedInfo
+	err := e.decode(Started, func(tag byte, v []byte) {
+		switch tag {
+		case fieldWorker:
+			s.Worker = string(v)
+		case fieldAck:
+			s.ack = string(v)
+		case fieldQueueTime:
+			s.Queue = micros(v)
+		}
+	})
+	return s, err
+}
+
+func (s StartedInfo) encode(dst []byte) []byte {
+	dst = appendText(dst, fieldWorker, s.Worker)
+	dst = appendText(dst, fieldAck, s.ack)
+	return appendNumber(dst, fieldQueueTime, s.Queue.Microseconds())
 }
 
 // Opened reads an Opened event: the time until the first token.
 func (e Event) Opened() (Timing, error) {
-	var t timingJSON
-	err := e.decode(Opened, &t)
-	return t.timing(), err
+	var t Timing
+	err := e.decode(Opened, t.take)
+	return t, err
+}
+
+func (t *Timing) take(tag byte, v []byte) {
+	switch tag {
+	case fieldQueueTime:
+		t.Queue = micros(v)
+	case fieldWorkerTime:
+		t.Worker = micros(v)
+	case fieldModelTime:
+		t.Model = micros(v)
+	}
+}
+
+func (t Timing) encode(dst []byte) []byte {
+	dst = appendNumber(dst, fieldQueueTime, t.Queue.Microseconds())
+	dst = appendNumber(dst, fieldWorkerTime, t.Worker.Microseconds())
+	return appendNumber(dst, fieldModelTime, t.Model.Microseconds())
 }
 
 // Done reads a Done event.
 func (e Event) Done() (Outcome, error) {
-	var o outcomeJSON
-	if err := e.decode(Done, &o); err != nil {
-		return Outcome{}, err
-	}
-	return Outcome{o.Usage, o.Provider, o.Target, o.FinishReason, o.Timing.timing()}, nil
+	var o Outcome
+	err := e.decode(Done, func(tag byte, v []byte) {
+		switch tag {
+		case fieldProvider:
+			o.Provider = string(v)
+		case fieldTarget:
+			o.Target = string(v)
+		case fieldFinish:
+			o.FinishReason = string(v)
+		case fieldPrompt:
+			o.Usage.PromptTokens = number[int64](v)
+		case fieldCompletion:
+			o.Usage.CompletionTokens = number[int64](v)
+		case fieldTotal:
+			o.Usage.TotalTokens = number[int64](v)
+		case fieldCached:
+			o.Usage.CachedTokens = number[int64](v)
+		case fieldCacheWritten:
+			o.Usage.CacheWriteTokens = number[int64](v)
+		case fieldReasoning:
+			o.Usage.ReasoningTokens = number[int64](v)
+		default:
+			o.Timing.take(tag, v)
+		}
+	})
+	return o, err
+}
+
+func (o *Outcome) encode(dst []byte) []byte {
+	dst = o.Timing.encode(dst)
+	dst = appendText(dst, fieldProvider, o.Provider)
+	dst = appendText(dst, fieldTarget, o.Target)
+	dst = appendText(dst, fieldFinish, o.FinishReason)
+	dst = appendNumber(dst, fieldPrompt, o.Usage.PromptTokens)
+	dst = appendNumber(dst, fieldCompletion, o.Usage.CompletionTokens)
+	dst = appendNumber(dst, fieldTotal, o.Usage.TotalTokens)
+	dst = appendNumber(dst, fieldCached, o.Usage.CachedTokens)
+	dst = appendNumber(dst, fieldCacheWritten, o.Usage.CacheWriteTokens)
+	return appendNumber(dst, fieldReasoning, o.Usage.ReasoningTokens)
 }
 
 // Failed reads a Failed event; an unreadable one is an internal error.
@@ -134,13 +183,11 @@ func (e Event) Failed() *protocol.Error {
 	return perr
 }
 
-func (e Event) decode(kind EventKind, into any) error {
+func (e Event) decode(kind EventKind, take func(tag byte, value []byte)) error {
 	if e.Kind != kind {
 		return errWrongKind
 	}
-	return json.Unmarshal(e.Data, into)
+	return fields(e.Data, take)
 }
 
-func encodeOutcome(o Outcome) ([]byte, error) {
-	return json.Marshal(outcomeJSON{o.Usage, o.Provider, o.Target, o.FinishReason, o.Timing.wire()})
-}
+func micros(v []byte) time.Duration { return time.Duration(number[int64](v)) * time.Microsecond }

@@ -330,6 +330,7 @@ func TestStopCutsShort(t *testing.T) {
 // A node that goes and comes back loses no accepted job and leaves no hole in a
 // stream.
 func TestServerRestarts(t *testing.T) {
+	t.Parallel()
 	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
 		r := newRig(t, n, Config{})
 		cl := r.client()

@@ -28,38 +28,50 @@ type Job struct {
 // jobVersion is the first byte of every job message.
 const jobVersion = 1
 
-// jobHeader travels before the body. Members may be added; unknown ones are ignored.
-type jobHeader struct {
-	ID          string   `json:"id"`
-	Frontend    string   `json:"frontend"`
-	Tenant      string   `json:"tenant"`
-	Key         string   `json:"key,omitzero"`
-	Model       string   `json:"model"`
-	Pool        string   `json:"pool"`
-	Class       string   `json:"class"`
-	Stream      bool     `json:"stream,omitzero"`
-	ServiceTier string   `json:"tier,omitzero"`
-	Created     int64    `json:"created"`
-	TimeoutMS   int64    `json:"timeout_ms,omitzero"`
-	RequestID   string   `json:"request_id,omitzero"`
-	BodyRef     *bodyRef `json:"body_ref,omitzero"` // the body when it is not in the message
-}
+// Fields of a job's header.
+const (
+	jobID       = 1
+	jobFrontend = 2
+	jobTenant   = 3
+	jobKey      = 4
+	jobModel    = 5
+	jobPool     = 6
+	jobClass    = 7
+	jobStream   = 8
+	jobTier     = 9
+	jobCreated  = 10
+	jobTimeout  = 11 // microseconds
+	jobRequest  = 12
+	jobBodyRef  = 13 // where the body is, when it is not in the message
+)
 
 // encodeJob appends the message of a job: version, header length, header, body.
 // With a reference the body stays out.
 func encodeJob(dst []byte, frontend string, j *Job, ref *bodyRef) ([]byte, error) {
-	h := jobHeader{
-		ID: j.ID.String(), Frontend: frontend, Tenant: j.Tenant, Key: j.Key, Model: j.Model, Pool: j.Pool,
-		Class: j.Class.String(), Stream: j.Stream, ServiceTier: j.ServiceTier, Created: j.Created,
-		TimeoutMS: j.Timeout.Milliseconds(), RequestID: j.RequestID, BodyRef: ref,
+	start := len(dst)
+	dst = append(dst, jobVersion, 0, 0, 0, 0)
+	dst = appendText(dst, jobID, string(j.ID[:]))
+	dst = appendText(dst, jobFrontend, frontend)
+	dst = appendText(dst, jobTenant, j.Tenant)
+	dst = appendText(dst, jobKey, j.Key)
+	dst = appendText(dst, jobModel, j.Model)
+	dst = appendText(dst, jobPool, j.Pool)
+	dst = appendText(dst, jobClass, j.Class.String())
+	if j.Stream {
+		dst = appendNumber(dst, jobStream, 1)
 	}
-	header, err := json.Marshal(&h)
-	if err != nil {
-		return nil, fmt.Errorf("encode job header: %w", err)
+	dst = appendText(dst, jobTier, j.ServiceTier)
+	dst = appendNumber(dst, jobCreated, j.Created)
+	dst = appendNumber(dst, jobTimeout, j.Timeout.Microseconds())
+	dst = appendText(dst, jobRequest, j.RequestID)
+	if ref != nil {
+		where, err := json.Marshal(ref)
+		if err != nil {
+			return nil, fmt.Errorf("encode job header: %w", err)
+		}
+		dst = appendText(dst, jobBodyRef, string(where))
 	}
-	dst = append(dst, jobVersion)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(header)))
-	dst = append(dst, header...)
+	binary.LittleEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-5))
 	if ref == nil {
 		dst = append(dst, j.Body...)
 	}
@@ -78,25 +90,55 @@ func decodeJob(b []byte) (j *Job, frontend string, ref *bodyRef, err error) {
 	if uint64(n) > uint64(len(b)-5) {
 		return nil, "", nil, errBadJob
 	}
-	var h jobHeader
-	if err := json.Unmarshal(b[5:5+n], &h); err != nil {
-		return nil, "", nil, fmt.Errorf("decode job header: %w", err)
-	}
-	id, err := ParseID(h.ID)
+	header, body := b[5:5+n], b[5+n:]
+	j = &Job{}
+	var class, where string
+	err = fields(header, func(tag byte, v []byte) {
+		switch tag {
+		case jobID:
+			copy(j.ID[:], v)
+		case jobFrontend:
+			frontend = string(v)
+		case jobTenant:
+			j.Tenant = string(v)
+		case jobKey:
+			j.Key = string(v)
+		case jobModel:
+			j.Model = string(v)
+		case jobPool:
+			j.Pool = string(v)
+		case jobClass:
+			class = string(v)
+		case jobStream:
+			j.Stream = true
+		case jobTier:
+			j.ServiceTier = string(v)
+		case jobCreated:
+			j.Created = number[int64](v)
+		case jobTimeout:
+			j.Timeout = time.Duration(number[int64](v)) * time.Microsecond
+		case jobRequest:
+			j.RequestID = string(v)
+		case jobBodyRef:
+			where = string(v)
+		}
+	})
 	if err != nil {
 		return nil, "", nil, fmt.Errorf("decode job header: %w", err)
 	}
-	class, err := ParseClass(h.Class)
-	if err != nil {
+	if j.Class, err = ParseClass(class); err != nil {
 		return nil, "", nil, fmt.Errorf("decode job header: %w", err)
 	}
-	j = &Job{
-		ID: id, Tenant: h.Tenant, Key: h.Key, Model: h.Model, Pool: h.Pool, Class: class, Stream: h.Stream,
-		ServiceTier: h.ServiceTier, Created: h.Created, Timeout: time.Duration(h.TimeoutMS) * time.Millisecond,
-		RequestID: h.RequestID,
+	if j.ID.IsZero() || !validToken(frontend) || !validToken(j.Tenant) {
+		return nil, "", nil, errBadJob
 	}
-	if h.BodyRef == nil {
-		j.Body = b[5+n:]
+	if where == "" {
+		j.Body = body
+		return j, frontend, nil, nil
 	}
-	return j, h.Frontend, h.BodyRef, nil
+	ref = &bodyRef{}
+	if err := json.Unmarshal([]byte(where), ref); err != nil {
+		return nil, "", nil, fmt.Errorf("decode job header: %w", err)
+	}
+	return j, frontend, ref, nil
 }

@@ -78,10 +78,8 @@ func (n names) hint(pool string) string           { return n.ns + ".hint." + poo
 
 // Usage records and the parts of large bodies.
 
-func (n names) usage(tenant string, id ID) string {
-	return n.ns + ".usage." + tenant + "." + id.String()
-}
-func (n names) usageFilter() string { return n.ns + ".usage.>" }
+func (n names) usage(tenant string) string { return n.ns + ".usage." + tenant }
+func (n names) usageFilter() string        { return n.ns + ".usage.>" }
 
 func (n names) body(id ID, part int) string {
 	return n.ns + ".bodies." + id.String() + "." + strconv.Itoa(part)

@@ -39,7 +39,7 @@ func TestNamesBeginWithTheNamespace(t *testing.T) {
 		n.aliveFrontendsSub():                   "acme.alive.frontend.*",
 		n.wanted("f1"):                          "acme.wanted.f1",
 		n.hint("gpu"):                           "acme.hint.gpu",
-		n.usage("t1", id):                       "acme.usage.t1.0190a1b2c3d47e5f8091a2b3c4d5e6f7",
+		n.usage("t1"):                           "acme.usage.t1",
 		n.usageFilter():                         "acme.usage.>",
 		n.body(id, 3):                           "acme.bodies.0190a1b2c3d47e5f8091a2b3c4d5e6f7.3",
 		n.bodyParts(id):                         "acme.bodies.0190a1b2c3d47e5f8091a2b3c4d5e6f7.*",

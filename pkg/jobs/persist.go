@@ -17,6 +17,7 @@ const (
 	codeNoPeers          jetstream.ErrorCode = 10005 // fewer servers than copies asked for, or some are away
 	codeInsufficient     jetstream.ErrorCode = 10023
 	codeStorageExceeded  jetstream.ErrorCode = 10047 // the limits of all streams together exceed the server's
+	codeStoreFailed      jetstream.ErrorCode = 10049 // creating a stream raced with the deletion of the last other one
 	codeReplicasNoneHere jetstream.ErrorCode = 10074 // more than one copy without a cluster
 	codeStreamFull       jetstream.ErrorCode = 10077 // maximum messages or bytes, per stream or subject
 )
@@ -63,7 +64,7 @@ func transient(err error) bool {
 		case jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount,
 			codeStreamFull, codeStorageExceeded:
 			return false
-		case codeNoPeers, codeInsufficient, jetstream.JSErrCodeStreamNameInUse, jetstream.JSErrCodeStreamNotFound,
+		case codeNoPeers, codeInsufficient, codeStoreFailed, jetstream.JSErrCodeStreamNameInUse, jetstream.JSErrCodeStreamNotFound,
 			jetstream.JSErrCodeConsumerExists, jetstream.JSErrCodeConsumerNameExists, jetstream.JSErrCodeConsumerAlreadyExists:
 			return true
 		}

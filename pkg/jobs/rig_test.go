@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 	"github.com/osiris/osiris/pkg/protocol"
@@ -29,6 +29,7 @@ type rig struct {
 func eachRig(t *testing.T, f func(t *testing.T, r *rig)) { eachRigWith(t, Config{}, f) }
 
 func eachRigWith(t *testing.T, cfg Config, f func(t *testing.T, r *rig)) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n *natstest.NATS) { f(t, newRig(t, n, cfg)) })
 }
 
@@ -177,26 +178,28 @@ func (r *rig) usage(n int) []UsageRecord {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	within(r.t, 10*time.Second, "usage stored", func() bool {
-		info, err := s.Info(r.t.Context())
-		return err == nil && int(info.State.Msgs) >= n
-	})
-	c, err := s.OrderedConsumer(r.t.Context(), jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	var all []UsageRecord
-	for range n {
-		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+	within(r.t, 15*time.Second, "usage stored", func() bool {
+		info, err := s.Info(r.t.Context())
 		if err != nil {
-			r.t.Fatal(err)
+			return false
 		}
-		var u UsageRecord
-		if err := json.Unmarshal(m.Data(), &u); err != nil {
-			r.t.Fatal(err)
+		all = nil
+		for seq := info.State.FirstSeq; seq != 0 && seq <= info.State.LastSeq; seq++ {
+			m, err := s.GetMsg(r.t.Context(), seq)
+			if err != nil {
+				return false // a copy that lags behind
+			}
+			for line := range bytes.Lines(m.Data) {
+				var u UsageRecord
+				if err := json.Unmarshal(line, &u); err != nil {
+					r.t.Fatal(err)
+				}
+				all = append(all, u)
+			}
 		}
-		all = append(all, u)
-	}
+		return len(all) >= n
+	})
 	return all
 }
 

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -106,11 +105,8 @@ func (a *Attempt) key() string {
 
 // start announces the attempt.
 func (a *Attempt) start() error {
-	data, err := json.Marshal(&startedJSON{Worker: a.k.cfg.WorkerID, Ack: a.ack, QueueU: a.queued.Microseconds()})
-	if err != nil {
-		return protocol.ErrInternal().Wrap(err)
-	}
-	return a.emit(Started, data, false)
+	info := StartedInfo{Worker: a.k.cfg.WorkerID, Queue: a.queued, ack: a.ack}
+	return a.emit(Started, info.encode(make([]byte, 0, 192)), false)
 }
 
 // handle calls the handler; a panic in it fails the job, not the worker.
@@ -169,42 +165,43 @@ func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err erro
 	}
 	e := decide(err, cause, a.job.Stream, emitted)
 	o.Timing.Queue = a.queued
-	var data []byte
-	switch e.kind {
-	case Done:
-		data, err = encodeOutcome(o)
-	case Failed:
-		data, err = e.err.MarshalJSON()
-	}
-	if err != nil && data == nil && e.kind != 0 {
-		k.log.Error("last event cannot be encoded", "job_id", a.job.ID.String(), "error", err)
-	}
-	if e.kind != 0 {
-		_ = a.emit(e.kind, data, false) // a final event waits for nothing
-	}
-	record, err := a.usageRecord(o, e.status, e.err)
-	if err != nil {
-		k.log.Error("usage cannot be encoded", "job_id", a.job.ID.String(), "error", err)
-	}
+	k.last(a, e, &o)
 	now := time.Now()
 	a.mu.Lock()
 	a.ended = now
 	a.heard = a.heard || e.kind == 0
-	a.usage, a.removeBy = record, e.ack
+	a.owed, a.removeBy = true, e.ack
 	a.mu.Unlock()
 	a.cancel(nil)
 	if e.status == StatusHandedBack && o.Usage.TotalTokens == 0 { // nothing was used: back at once
 		k.usageStored(a)
 		return
 	}
-	k.storeUsage(a, now)
+	k.usage.add(a, a.usageRecord(&o, e.status, e.err))
+}
+
+// last emits the final event of an attempt, if it has one.
+func (k *Consumer) last(a *Attempt, e ending, o *Outcome) {
+	var data []byte
+	switch e.kind {
+	case Done:
+		data = o.encode(make([]byte, 0, 160))
+	case Failed:
+		var err error
+		if data, err = e.err.MarshalJSON(); err != nil { // read as an internal error
+			k.log.Error("failure cannot be encoded", "job_id", a.job.ID.String(), "error", err)
+		}
+	default:
+		return
+	}
+	_ = a.emit(e.kind, data, false) // a final event waits for nothing and cannot fail
 }
 
 // finish forgets an attempt whose end is known to its frontend and whose usage is
 // stored.
 func (k *Consumer) finish(a *Attempt) {
 	a.mu.Lock()
-	over := !a.ended.IsZero() && a.heard && a.usage == nil
+	over := !a.ended.IsZero() && a.heard && !a.owed
 	a.mu.Unlock()
 	if !over {
 		return

@@ -36,6 +36,7 @@ func (k *Consumer) tend() {
 		for _, a := range k.all() {
 			k.care(a, now, lease)
 		}
+		k.usage.again(now)
 		k.question(now)
 		k.lapse(now)
 		if k.missing.Swap(false) {
@@ -67,9 +68,9 @@ func (k *Consumer) all() []*Attempt {
 func (k *Consumer) care(a *Attempt, now time.Time, lease bool) {
 	a.mu.Lock()
 	ended, heard, sent := a.ended, a.heard, a.sent
-	record, recordAt := a.usage != nil, a.usageAt
+	owed := a.owed
 	a.mu.Unlock()
-	if lease && (ended.IsZero() || record) {
+	if lease && (ended.IsZero() || owed) {
 		_ = k.conn.nc.Publish(a.ack, progress)
 	}
 	switch {
@@ -82,9 +83,6 @@ func (k *Consumer) care(a *Attempt, now time.Time, lease bool) {
 		k.finish(a)
 	case !heard && now.Sub(sent) >= insistEvery:
 		a.beat(now)
-	}
-	if record && !ended.IsZero() && now.Sub(recordAt) >= usageAgain {
-		k.storeUsage(a, now)
 	}
 }
 

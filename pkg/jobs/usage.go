@@ -2,6 +2,9 @@ package jobs
 
 import (
 	"bytes"
+	"log/slog"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,8 +24,9 @@ const (
 	StatusHandedBack Status = "handed_back"
 )
 
-// UsageRecord is what the usage stream keeps of each attempt that began. A record
-// may be stored twice when an ack of the broker was lost: job and attempt identify it.
+// UsageRecord is what the usage stream keeps of each attempt that began, as a line
+// of JSON; a message holds the lines of one tenant that came together. A record may
+// be stored twice when an ack of the broker was lost: job and attempt identify it.
 type UsageRecord struct {
 	Job          string         `json:"job"`
 	Attempt      uint32         `json:"attempt"`
@@ -44,8 +48,8 @@ type UsageRecord struct {
 	Time         time.Time      `json:"time"`
 }
 
-func (a *Attempt) usageRecord(o Outcome, status Status, failure *protocol.Error) ([]byte, error) {
-	r := UsageRecord{
+func (a *Attempt) usageRecord(o *Outcome, status Status, failure *protocol.Error) *UsageRecord {
+	r := &UsageRecord{
 		Job: a.job.ID.String(), Attempt: a.number, Tenant: a.job.Tenant, Key: a.job.Key, Model: a.job.Model,
 		Class: a.job.Class.String(), Pool: a.job.Pool, Worker: a.k.cfg.WorkerID,
 		Provider: o.Provider, Target: o.Target, Status: status, FinishReason: o.FinishReason, Usage: o.Usage,
@@ -57,42 +61,141 @@ func (a *Attempt) usageRecord(o Outcome, status Status, failure *protocol.Error)
 			r.Error = failure.Type
 		}
 	}
-	return json.Marshal(&r)
+	return r
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-const usageAgain = 2 * time.Second // a record that was not confirmed is published again
+const (
+	usageWindow = 5 * time.Millisecond // records of a tenant within it share a message
+	usageFull   = 32 << 10             // bytes that are sent without waiting further
+	usageAgain  = 2 * time.Second      // a message that was not confirmed is published again
+)
 
-// storeUsage publishes an attempt's usage record. Records of many attempts are
-// under way together; onUsageAck finishes each.
-func (k *Consumer) storeUsage(a *Attempt, now time.Time) {
-	a.mu.Lock()
-	record := a.usage
-	a.usageAt = now
-	a.mu.Unlock()
-	if record == nil {
+// usageLog stores usage records, those of one tenant together when many come, and
+// tells when each is stored. Messages are under way together, none waited for
+// alone.
+type usageLog struct {
+	publish func(tenant string, number uint64, lines []byte) // failing shows as a missing ack
+	stored  func(*Attempt)
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	open   map[string]*usageBatch // by tenant: not published yet
+	sent   map[uint64]*usageBatch // by number: not confirmed yet
+	number uint64
+	last   time.Time // of the newest publication
+	timer  *time.Timer
+	armed  bool
+}
+
+type usageBatch struct {
+	tenant   string
+	lines    []byte
+	attempts []*Attempt
+	at       time.Time // when it was last published
+}
+
+func newUsageLog(publish func(string, uint64, []byte), stored func(*Attempt), log *slog.Logger) *usageLog {
+	u := &usageLog{
+		publish: publish, stored: stored, log: log,
+		open: map[string]*usageBatch{}, sent: map[uint64]*usageBatch{},
+	}
+	u.timer = time.AfterFunc(time.Hour, u.flush)
+	u.timer.Stop()
+	return u
+}
+
+// add stores the record of an attempt; stored is called for it later.
+func (u *usageLog) add(a *Attempt, r *UsageRecord) {
+	line, err := json.Marshal(r)
+	if err != nil { // numbers and text cannot fail; the job must not wait for ever if they do
+		u.log.Error("usage cannot be encoded", "job_id", r.Job, "error", err)
+		u.stored(a)
 		return
 	}
-	// A failure shows as a missing ack: tend publishes again.
-	_ = k.conn.nc.PublishRequest(k.conn.n.usage(a.job.Tenant, a.job.ID), k.usageInbox+"."+a.key(), record)
-}
-
-// onUsageAck removes the job whose usage was stored.
-func (k *Consumer) onUsageAck(m *nats.Msg) {
-	k.mu.Lock()
-	a := k.attempts[m.Subject[lastToken(m.Subject):]]
-	k.mu.Unlock()
-	if a == nil || !bytes.Contains(m.Data, []byte(`"seq"`)) {
-		return // refused, or nobody there: tend publishes again
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b := u.open[r.Tenant]
+	if b == nil {
+		b = &usageBatch{tenant: r.Tenant}
+		u.open[r.Tenant] = b
 	}
-	k.usageStored(a)
+	b.lines = append(append(b.lines, line...), '\n')
+	b.attempts = append(b.attempts, a)
+	switch {
+	case len(b.lines) > usageFull || time.Since(u.last) > usageWindow:
+		u.flushLocked()
+	case !u.armed:
+		u.armed = true
+		u.timer.Reset(usageWindow)
+	}
 }
 
+func (u *usageLog) flush() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.flushLocked()
+}
+
+func (u *usageLog) flushLocked() {
+	u.timer.Stop()
+	u.armed = false
+	u.last = time.Now()
+	for tenant, b := range u.open {
+		delete(u.open, tenant)
+		u.number++
+		u.sent[u.number] = b
+		b.at = u.last
+		u.publish(b.tenant, u.number, b.lines)
+	}
+}
+
+// again publishes what was not confirmed in time.
+func (u *usageLog) again(now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for number, b := range u.sent {
+		if now.Sub(b.at) >= usageAgain {
+			b.at = now
+			u.publish(b.tenant, number, b.lines)
+		}
+	}
+}
+
+// confirm takes the broker's answer to a message. A refusal, or nobody there, is
+// followed by another try.
+func (u *usageLog) confirm(number uint64, answer []byte) {
+	if !bytes.Contains(answer, []byte(`"seq"`)) {
+		return
+	}
+	u.mu.Lock()
+	b := u.sent[number]
+	delete(u.sent, number)
+	u.mu.Unlock()
+	if b == nil {
+		return
+	}
+	for _, a := range b.attempts {
+		u.stored(a)
+	}
+}
+
+func (k *Consumer) publishUsage(tenant string, number uint64, lines []byte) {
+	_ = k.conn.nc.PublishRequest(k.conn.n.usage(tenant), k.usageInbox+"."+strconv.FormatUint(number, 36), lines)
+}
+
+func (k *Consumer) onUsageAck(m *nats.Msg) {
+	if number, err := strconv.ParseUint(m.Subject[lastToken(m.Subject):], 36, 64); err == nil {
+		k.usage.confirm(number, m.Data)
+	}
+}
+
+// usageStored removes the job of an attempt whose usage is stored.
 func (k *Consumer) usageStored(a *Attempt) {
 	a.mu.Lock()
 	ack := a.removeBy
-	a.usage, a.removeBy = nil, nil
+	a.owed, a.removeBy = false, nil
 	a.mu.Unlock()
 	if ack != nil {
 		_ = k.conn.nc.Publish(a.ack, ack)

@@ -1,0 +1,78 @@
+package jobs
+
+import (
+	"context"
+	"flag"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+)
+
+var pulls = flag.Int("pulls", 3_000, "jobs that TestPullsNeverStall pulls")
+
+// TestPullsNeverStall pulls jobs by workers of one slot each, so one at a time,
+// while every core is busy. No job may take longer than a second: the library's
+// iterators stall about once in 25,000 pulls (run it with -pulls 1000000).
+func TestPullsNeverStall(t *testing.T) {
+	const workers, waiting = 8, 16
+	natstest.Each(t, func(t *testing.T, n *natstest.NATS) {
+		r := newRig(t, n, Config{})
+		cl := r.client()
+		for range workers {
+			r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("x")) })
+		}
+		stop := make(chan struct{})
+		var burn sync.WaitGroup
+		defer burn.Wait()
+		defer close(stop)
+		for range runtime.GOMAXPROCS(0) {
+			burn.Go(func() { spin(stop) })
+		}
+		begun := time.Now()
+		var left atomic.Int64
+		left.Store(int64(*pulls))
+		var slowest atomic.Int64
+		var clients sync.WaitGroup
+		for range waiting {
+			clients.Go(func() {
+				for left.Add(-1) >= 0 && !t.Failed() {
+					sent := time.Now()
+					s, err := cl.Submit(t.Context(), newJob("{}"))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					res := collect(s, 5*time.Second)
+					s.Close()
+					took := time.Since(sent)
+					if res.text != "x" || took > time.Second {
+						t.Errorf("after %d jobs: %+v in %s", int64(*pulls)-left.Load(), res, took)
+					}
+					for old := slowest.Load(); int64(took) > old && !slowest.CompareAndSwap(old, int64(took)); old = slowest.Load() {
+					}
+				}
+			})
+		}
+		clients.Wait()
+		t.Logf("%d jobs in %s, the slowest in %s", *pulls, time.Since(begun).Round(time.Millisecond), time.Duration(slowest.Load()))
+	})
+}
+
+// spin keeps a core busy, as other work on the machine would.
+func spin(stop <-chan struct{}) {
+	for x := uint64(1); ; {
+		for range 20_000 {
+			x = x*6364136223846793005 + 1
+		}
+		select {
+		case <-stop:
+			return
+		default:
+			runtime.Gosched()
+		}
+	}
+}
