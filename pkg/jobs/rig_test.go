@@ -174,12 +174,12 @@ func (r *rig) empty() {
 // usage waits for n usage records and returns them.
 func (r *rig) usage(n int) []UsageRecord {
 	r.t.Helper()
-	s, err := r.conn.js.Stream(r.t.Context(), r.conn.n.usageStream())
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	var all []UsageRecord
 	within(r.t, 15*time.Second, "usage stored", func() bool {
+		s, err := r.conn.js.Stream(r.t.Context(), r.conn.n.usageStream())
+		if err != nil {
+			return false // a cluster may be without a leader just now
+		}
 		info, err := s.Info(r.t.Context())
 		if err != nil {
 			return false
