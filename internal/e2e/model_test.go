@@ -33,8 +33,8 @@ type model struct {
 
 // callCount is what is known of the calls for one name.
 type callCount struct {
-	open, begun, most int
-	body              []byte // of the latest
+	open, begun int
+	body        []byte // of the latest
 }
 
 // upstreamCall is a call at the model server.
@@ -93,7 +93,6 @@ func (m *model) begin(c *upstreamCall) script {
 	m.count(c.chat.Model, func(n *callCount) {
 		n.open++
 		n.begun++
-		n.most = max(n.most, n.open)
 		n.body = c.body
 	})
 	m.mu.Lock()
