@@ -30,8 +30,12 @@ func layers() []layer {
 		},
 		{"internal/provider", []string{"pkg/protocol"}, "the seam between workers and models knows neither side"},
 		{
+			"internal/provider/upstream/http1/...", nil,
+			"a client of HTTP knows nothing of what it is used for",
+		},
+		{
 			"internal/provider/upstream/...",
-			[]string{"internal/provider", "pkg/protocol"},
+			[]string{"internal/provider", "internal/provider/upstream/http1", "pkg/protocol"},
 			"what all HTTP adapters share is below every one of them",
 		},
 		{

@@ -9,35 +9,46 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/osiris/osiris/internal/provider"
+	"github.com/osiris/osiris/internal/provider/upstream/http1"
 )
 
 // Call is an answer that is being received. It is used by one goroutine.
 type Call struct {
 	Status int
-	Header http.Header
+	Header http.Header // of a refusal all of it, of a 2xx at least Content-Encoding; may be nil
 
 	client  *Client
-	parent  context.Context // the caller's; the request has a child of it
+	parent  context.Context // the caller's
 	watch   watch
-	body    io.ReadCloser
-	inflate io.Reader   // over body if it is compressed
-	request *Request    // its secrets must not come back in a message
-	detach  func() bool // ends the wait for the caller's context
-	left    int64       // bytes the answer may still have
+	body    io.ReadCloser // &exchange, or net/http's
+	inflate io.Reader     // over body if it is compressed
+	request *Request      // its secrets must not come back in a message
+	detach  func() bool   // ends the wait for the caller's context
+	left    int64         // bytes the answer may still have
 
 	payload bool // something counted as an answer
 	paused  bool // the phase's clock stands still
 	atEnd   bool // the body has ended
 	closed  bool
+
+	exchange http1.Exchange // unused if the call goes through net/http
+
+	mu     sync.Mutex         // guards all below
+	cancel context.CancelFunc // ends a call through net/http
+	over   bool               // cut was called
 }
 
 // Read reads the answer's body, inflated. Its error is io.EOF, context.Cause of
 // the caller's context, or a *provider.Error. It restarts the idle clock that
 // Payload stopped.
 func (c *Call) Read(p []byte) (int, error) {
+	if c.atEnd {
+		return 0, io.EOF
+	}
 	if c.paused {
 		c.paused = false
 		c.watch.resume()
@@ -55,6 +66,7 @@ func (c *Call) Read(p []byte) (int, error) {
 	}
 	if err == io.EOF {
 		c.atEnd = true
+		c.exchange.Rest() // behind the end of what was compressed
 		return n, io.EOF
 	}
 	return n, c.fail(err, c.broken)
@@ -120,6 +132,7 @@ func (c *Call) Close() {
 		return
 	}
 	c.closed = true
+	c.atEnd = c.atEnd || c.exchange.Rest()
 	if c.atEnd || !c.payload || !c.detach() || c.watch.reason() != nil {
 		c.hangUp()
 		return
@@ -149,15 +162,35 @@ func (c *Call) hangUp() {
 	c.release()
 }
 
-// release ends what watches the call, and with it the request's context.
+// release ends what watches the call, and the call itself unless it was read to its end.
 func (c *Call) release() {
 	c.detach()
 	c.watch.stop()
 }
 
+// cut closes the connection, whatever the call waits for. Safe for concurrent use.
+func (c *Call) cut() {
+	c.exchange.Abort()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// cutBy makes cut call cancel, at once if cut was called already.
+func (c *Call) cutBy(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel = cancel; c.over {
+		cancel()
+	}
+}
+
 // setEncoding prepares for a server that compresses although it was asked not to.
-func (c *Call) setEncoding(resp *http.Response) {
-	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+func (c *Call) setEncoding() {
+	switch enc := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		c.inflate = &gzipReader{src: c.body}

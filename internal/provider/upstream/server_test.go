@@ -9,27 +9,84 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/osiris/osiris/internal/provider"
 )
 
-// newTLSServer starts a server that speaks HTTP/2.
+// newTLSServer starts a server that speaks both versions of HTTP.
 func newTLSServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	return startTLS(t, h, nil)
+}
+
+// newHTTP2Server starts a server that refuses HTTP/1.1.
+func newHTTP2Server(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	return startTLS(t, h, func(cfg *tls.Config) {
+		// Go's own leniency towards clients that offer HTTP/1.1 alone is got round.
+		refuse := cfg.Clone()
+		refuse.NextProtos = []string{"something-else"}
+		cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if !slices.Contains(hello.SupportedProtos, "h2") {
+				return refuse, nil
+			}
+			return nil, nil
+		}
+	})
+}
+
+func startTLS(t *testing.T, h http.HandlerFunc, change func(*tls.Config)) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
 	srv.EnableHTTP2 = true
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
+	if change != nil {
+		change(srv.TLS)
+	}
 	return srv
 }
 
-// TestHTTP2 streams over HTTP/2 and cancels: the server sees it.
+func trusting(srv *httptest.Server) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	return &tls.Config{RootCAs: roots}
+}
+
+// TestTLS: a server that speaks both versions is called by the lean client, whose
+// connection serves again.
+func TestTLS(t *testing.T) {
+	var from []string
+	srv := newTLSServer(t, func(w http.ResponseWriter, r *http.Request) {
+		from = append(from, r.Proto+" "+r.RemoteAddr)
+		_, _ = io.Copy(w, r.Body)
+	})
+	client := New(Config{TLS: trusting(srv)})
+	defer client.Close()
+	for range 3 {
+		c, err := client.Do(t.Context(), &Request{URL: srv.URL, Body: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := c.ReadAll(nil); string(body) != "{}" || err != nil {
+			t.Errorf("got %q, %v", body, err)
+		}
+		c.Close()
+	}
+	if len(from) != 3 || from[0] != from[2] || from[0][:9] != "HTTP/1.1 " {
+		t.Errorf("requests came from %q, want one connection of HTTP/1.1", from)
+	}
+}
+
+// TestHTTP2 streams over HTTP/2 from a server that speaks nothing else, and cancels:
+// the server sees it.
 func TestHTTP2(t *testing.T) {
 	left := make(chan struct{})
-	srv := newTLSServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := newHTTP2Server(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
 			t.Errorf("spoken %s", r.Proto)
 		}
@@ -39,9 +96,7 @@ func TestHTTP2(t *testing.T) {
 		<-r.Context().Done()
 		close(left)
 	})
-	roots := x509.NewCertPool()
-	roots.AddCert(srv.Certificate())
-	client := New(Config{TLS: &tls.Config{RootCAs: roots}})
+	client := New(Config{TLS: trusting(srv)})
 	defer client.Close()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	c, err := client.Do(ctx, &Request{URL: srv.URL, Body: []byte("{}"), Limits: provider.Limits{Connect: time.Minute, Idle: time.Minute}})

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -38,7 +37,7 @@ func (e *TimeoutError) Timeout() bool { return true }
 // when it fires too early, it is set again. So a chunk costs neither a timer nor,
 // mostly, a look at the clock.
 type watch struct {
-	cancel context.CancelCauseFunc
+	cut    func() // ends the call, at its limit and when it is over
 	limits provider.Limits
 
 	mu       sync.Mutex // guards all below
@@ -51,10 +50,10 @@ type watch struct {
 	done     bool
 }
 
-func (w *watch) start(l provider.Limits, cancel context.CancelCauseFunc) {
+func (w *watch) start(l provider.Limits, cut func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cancel, w.limits = cancel, l
+	w.cut, w.limits = cut, l
 	if l.Total > 0 {
 		w.total = time.Now().Add(l.Total)
 	}
@@ -108,7 +107,7 @@ func (w *watch) stop() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	w.cancel(nil)
+	w.cut()
 }
 
 // reason returns the limit that ended the call, or nil.
@@ -163,7 +162,7 @@ func (w *watch) fire() {
 func (w *watch) end(p Phase) {
 	w.done = true
 	w.err = &TimeoutError{Phase: p, Limit: w.phaseLimit(p)}
-	w.cancel(w.err)
+	w.cut()
 }
 
 func (w *watch) phaseLimit(p Phase) time.Duration {
