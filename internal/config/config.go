@@ -12,7 +12,7 @@ type Config struct {
 	DataDir     string              `yaml:"data_dir" default:"" restart:"yes" help:"Folder of the embedded NATS (osiris up). Empty: osiris in the user's data folder."`
 	Listen      string              `yaml:"listen" default:"127.0.0.1:8080" check:"listen" restart:"yes" help:"Address of the API."`
 	AdminListen string              `yaml:"admin_listen" default:"127.0.0.1:8081" check:"listen" restart:"yes" help:"Address of /livez, /readyz, /metrics and /debug/pprof. If it was not set and is taken, any free port is used; off switches it off."`
-	Echo        bool                `yaml:"echo" default:"true" help:"Serve the built-in model echo."`
+	Echo        bool                `yaml:"echo" default:"true" help:"Serve the built-in model echo; it is listed only while nothing else is configured."`
 	Log         Log                 `yaml:"log"`
 	NATS        NATS                `yaml:"nats" restart:"yes"`
 	Embedded    Embedded            `yaml:"embedded" restart:"yes"`

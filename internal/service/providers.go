@@ -35,7 +35,9 @@ func workerConfig(cfg *config.Config, client *upstream.Client) (worker.Config, e
 		}
 	}
 	if _, named := cfg.Providers["echo"]; cfg.Echo && !named {
-		b.specs = append(b.specs, echoSpec("echo"))
+		spec := echoSpec("echo")
+		spec.Hidden = len(cfg.Providers) > 0 || len(cfg.Models) > 0 // beside real models it is for tests
+		b.specs = append(b.specs, spec)
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
 		m, err := b.model(name, cfg.Models[name])

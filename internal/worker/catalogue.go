@@ -98,7 +98,9 @@ func (c *catalogue) addFound(m provider.Model, spec *ProviderSpec) {
 		name: m.ID, label: m.ID, weights: []int{0},
 		targets: []*target{newTarget(spec, m.ID, c.gate.pin(key, m.ID), c.gate)},
 	}
-	c.listed = append(c.listed, jobs.Model{ID: m.ID, OwnedBy: orElse(m.OwnedBy, spec.Name), Created: m.Created})
+	c.listed = append(c.listed, jobs.Model{
+		ID: m.ID, OwnedBy: orElse(m.OwnedBy, spec.Name), Created: m.Created, Hidden: spec.Hidden,
+	})
 }
 
 // lookup returns how to answer the model that a client named, or nil. Whoever

@@ -81,6 +81,7 @@ type ProviderSpec struct {
 
 	Discover bool          // ask Provider.Models for the catalogue
 	Refresh  time.Duration // how often; 5 min if zero
+	Hidden   bool          // what it has is served, and not listed
 
 	// Defaults of a target of this provider. Concurrency bounds all calls to the
 	// provider from this worker together, whatever their model; 0 is unbounded.

@@ -20,7 +20,8 @@ import (
 type Model struct {
 	ID      string `json:"id"`
 	OwnedBy string `json:"owned_by"`
-	Created int64  `json:"created"` // Unix seconds
+	Created int64  `json:"created"`          // Unix seconds
+	Hidden  bool   `json:"hidden,omitempty"` // served, and not listed
 }
 
 // PoolModels is what the workers of one pool serve.
@@ -139,7 +140,7 @@ func (cat *Catalogue) Pool(model string) (pool string, ok bool) {
 	return "", false
 }
 
-// Models lists every model by id, each once. The caller must not change the slice.
+// Models lists every model that is not hidden by id, each once. The caller must not change the slice.
 func (cat *Catalogue) Models() []Model { return cat.index.Load().models }
 
 // Empty reports whether no pool serves anything.
@@ -181,7 +182,9 @@ func newIndex(entries map[string]PoolModels) *index {
 		for _, m := range entries[pool].Models {
 			if _, taken := ix.pools[m.ID]; !taken {
 				ix.pools[m.ID] = pool
-				ix.models = append(ix.models, m)
+				if !m.Hidden {
+					ix.models = append(ix.models, m)
+				}
 			}
 		}
 		for _, p := range entries[pool].Prefixes {
