@@ -41,7 +41,7 @@ var assistantSchema = object([]string{"content"}, members{
 var toolCallSchema = tagged("type",
 	variant{"function", object([]string{"id", "function"}, members{
 		"id":       text(),
-		"function": object([]string{"name", "arguments"}, members{"name": text(), "arguments": text()}),
+		"function": object([]string{"name"}, members{"name": text(), "arguments": text()}), // SDKs leave out empty arguments
 	})},
 	variant{"custom", object([]string{"id", "custom"}, members{
 		"id":     text(),
