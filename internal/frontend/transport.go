@@ -47,9 +47,13 @@ func (s *Server) broken(h *fasthttp.RequestHeader, cfg *Config, err error) error
 	case errors.As(err, &small):
 		return protocol.ErrHeaderTooLarge()
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		if _, err := s.authenticate(h, cfg); err != nil {
-			s.metrics.denied.Inc()
-			return err
+		// Of a body without a length the server has forgotten the header by now, key
+		// included: whether a stranger sent it is not known any more.
+		if h.ContentLength() > 0 {
+			if _, err := s.authenticate(h, cfg); err != nil {
+				s.metrics.denied.Inc()
+				return err
+			}
 		}
 		return protocol.ErrBodyTooLarge(cfg.MaxBody)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
