@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -153,5 +154,34 @@ func TestKeyInTheQueryIsTakenOut(t *testing.T) {
 	e, ok := errors.AsType[*provider.Error](err)
 	if !ok || e.Public.Message != "no such key: ***" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The connection of a compressed answer serves again, too: what ends the body comes
+// after the end of what was compressed.
+func TestCompressedAnswerLeavesTheConnection(t *testing.T) {
+	var from []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from = append(from, r.RemoteAddr)
+		w.Header().Set("Content-Encoding", "gzip")
+		zw := gzip.NewWriter(w)
+		_, _ = io.WriteString(zw, "hello")
+		_ = zw.Close()
+	}))
+	defer srv.Close()
+	client := New(Config{})
+	defer client.Close()
+	for range 2 {
+		c, err := client.Do(t.Context(), &Request{URL: srv.URL, Body: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := c.ReadAll(nil); string(body) != "hello" || err != nil {
+			t.Errorf("got %q, %v", body, err)
+		}
+		c.Close()
+	}
+	if from[0] != from[1] {
+		t.Error("two connections for two calls")
 	}
 }
