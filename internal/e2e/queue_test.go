@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,12 +96,14 @@ func (q *queue) usage(ctx context.Context, model string) ([]jobs.UsageRecord, er
 		if err != nil {
 			return nil, err
 		}
-		var r jobs.UsageRecord
-		if err := json.Unmarshal(msg.Data, &r); err != nil {
-			return nil, err
-		}
-		if r.Model == model {
-			records = append(records, r)
+		for line := range bytes.Lines(msg.Data) { // records that came together share a message
+			var r jobs.UsageRecord
+			if err := json.Unmarshal(line, &r); err != nil {
+				return nil, err
+			}
+			if r.Model == model {
+				records = append(records, r)
+			}
 		}
 	}
 	return records, nil
