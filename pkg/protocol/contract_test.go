@@ -25,10 +25,11 @@ var differences = []difference{
 		"SDKs send null for what was not set, at every level"},
 	{"unknown members pass", true, func(s sample) bool { return s.value == "unknown member" },
 		"a newer client may know more than we do"},
-	{"part or tool choice without its payload", true, func(s sample) bool {
+	{"part, custom tool or tool choice without its payload", true, func(s sample) bool {
 		places := []string{
 			"messages[].content[].input_audio", "messages[].content[].file",
-			"tool_choice.function", "tool_choice.custom", "tool_choice.allowed_tools",
+			"messages[].content[].image_url", "messages[].content[].refusal",
+			"tools[].custom", "tool_choice.function", "tool_choice.custom", "tool_choice.allowed_tools",
 		}
 		return slices.Contains(places, s.path) && (s.value == "missing" || s.value == "null")
 	}, "typed SDKs send these when they do not know the payload; upstreams decide"},
@@ -104,6 +105,9 @@ func TestErrorContract(t *testing.T) {
 	}
 	for _, c := range faultCases {
 		_, err := ParseRequest([]byte(c.body))
+		if err == nil {
+			t.Fatalf("%s was accepted", c.name)
+		}
 		check(AsError(err))
 	}
 }

@@ -63,29 +63,22 @@ var (
 		variant{"image_url", part("image_url", object([]string{"url"}, members{
 			"url": text(), "detail": oneOf("auto", "low", "high"),
 		}))},
-		variant{"input_audio", optional(part("input_audio", object([]string{"data", "format"}, members{
+		variant{"input_audio", part("input_audio", object([]string{"data", "format"}, members{
 			"data": text(), "format": oneOf("wav", "mp3"),
-		})))},
-		variant{"file", optional(part("file", object(nil, members{
+		}))},
+		variant{"file", part("file", object(nil, members{
 			"filename": text(), "file_data": text(), "file_id": text(),
-		})))},
+		}))},
 	)
 
-	textPart = part("text", text())
+	textPart = object([]string{"text"}, members{"text": text(), "prompt_cache_breakpoint": breakpointSchema})
+
+	breakpointSchema = object([]string{"mode"}, members{"mode": oneOf("explicit")})
 )
 
-// part is a content part whose payload is the member named like its type.
+// part is a content part whose payload is the member named like its type. It may be
+// missing: typed SDKs leave it out where they do not know the type, and upstreams
+// differ in whether they mind.
 func part(kind string, payload *schema) *schema {
-	return object([]string{kind}, members{
-		kind:                      payload,
-		"prompt_cache_breakpoint": object([]string{"mode"}, members{"mode": oneOf("explicit")}),
-	})
-}
-
-// optional lets a part come without its payload: SDKs that do not know the type
-// send it so, and upstreams differ in whether they mind.
-func optional(part *schema) *schema {
-	s := *part
-	s.required = nil
-	return &s
+	return object(nil, members{kind: payload, "prompt_cache_breakpoint": breakpointSchema})
 }

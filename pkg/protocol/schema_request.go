@@ -100,7 +100,7 @@ var functionSchema = object([]string{"name"}, members{
 
 var toolSchema = tagged("type",
 	variant{"function", object([]string{"function"}, members{"function": functionSchema})},
-	variant{"custom", object([]string{"custom"}, members{
+	variant{"custom", object(nil, members{
 		"custom": object([]string{"name"}, members{
 			"name":        text(),
 			"description": text(),
