@@ -3,6 +3,7 @@ package e2e
 import (
 	"compress/gzip"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -127,9 +128,7 @@ func oddUpstreams() map[string]*odd {
 			c.gone()
 		}},
 	}
-	for name, tc := range brokenUpstreams() {
-		all[name] = tc
-	}
+	maps.Copy(all, brokenUpstreams())
 	return all
 }
 

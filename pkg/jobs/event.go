@@ -122,7 +122,7 @@ func (t *Timing) take(tag byte, v []byte) {
 	}
 }
 
-func (t Timing) encode(dst []byte) []byte {
+func (t *Timing) encode(dst []byte) []byte {
 	dst = appendNumber(dst, fieldQueueTime, t.Queue.Microseconds())
 	dst = appendNumber(dst, fieldWorkerTime, t.Worker.Microseconds())
 	return appendNumber(dst, fieldModelTime, t.Model.Microseconds())

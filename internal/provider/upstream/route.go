@@ -61,7 +61,7 @@ func (c *Client) choose(address string) (*route, error) {
 	}
 	through, err := c.proxy(&http.Request{Method: http.MethodPost, URL: u, Header: http.Header{}})
 	if err != nil || through != nil {
-		return &route{}, nil // net/http asks again and reports the fault
+		return &route{}, nil //nolint:nilerr // net/http asks again and reports the fault
 	}
 	target, err := http1.NewTarget(u)
 	if err != nil && !errors.Is(err, http1.ErrUnsupported) {

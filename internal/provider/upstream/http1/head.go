@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -112,10 +113,8 @@ func (h *head) field(line []byte) error {
 		return malformed("header line")
 	}
 	value = bytes.Trim(value, " \t")
-	for _, c := range value {
-		if isControl(c) {
-			return malformed("header value")
-		}
+	if slices.ContainsFunc(value, isControl) {
+		return malformed("header value")
 	}
 	switch {
 	case is(name, "content-length"):
