@@ -91,6 +91,9 @@ type Request struct {
 // context.Cause(ctx)) or a limit is reached. Any other error is a *provider.Error:
 // a server that refused, an unreachable one.
 func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	call := &Call{client: c, parent: ctx, left: c.maxAnswer, request: req}
 	cut := call.cut
 	call.detach = context.AfterFunc(ctx, cut)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -83,20 +84,29 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestHTTP2 streams over HTTP/2 from a server that speaks nothing else, and cancels:
-// the server sees it.
-func TestHTTP2(t *testing.T) {
-	left := make(chan struct{})
-	srv := newHTTP2Server(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor != 2 {
-			t.Errorf("spoken %s", r.Proto)
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, "one")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-		close(left)
-	})
+// TestCancelOverTLS streams from a server that speaks both versions and from one that
+// speaks HTTP/2 alone, and cancels: the server sees it.
+func TestCancelOverTLS(t *testing.T) {
+	for version, start := range map[int]func(*testing.T, http.HandlerFunc) *httptest.Server{1: newTLSServer, 2: newHTTP2Server} {
+		t.Run("HTTP/"+strconv.Itoa(version), func(t *testing.T) {
+			left := make(chan struct{})
+			srv := start(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.ProtoMajor != version {
+					t.Errorf("spoken %s", r.Proto)
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				_, _ = io.WriteString(w, "one")
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+				close(left)
+			})
+			cancelsStream(t, srv, left)
+		})
+	}
+}
+
+func cancelsStream(t *testing.T, srv *httptest.Server, left <-chan struct{}) {
+	t.Helper()
 	client := New(Config{TLS: trusting(srv)})
 	defer client.Close()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -112,6 +122,19 @@ func TestHTTP2(t *testing.T) {
 	case <-left:
 	case <-time.After(time.Second):
 		t.Error("the server did not see within a second that its caller left")
+	}
+}
+
+// Whoever has left already is not called for.
+func TestCancelledBeforehand(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the request was sent") }))
+	defer srv.Close()
+	client := New(Config{})
+	defer client.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(io.ErrNoProgress)
+	if _, err := client.Do(ctx, &Request{URL: srv.URL}); err != io.ErrNoProgress {
+		t.Errorf("got %v, want the cause", err)
 	}
 }
 
