@@ -17,5 +17,6 @@
 //     queue, and what was used is on record.
 //
 // The tests need nothing but Go. With -short those that start processes or move
-// hundreds of megabytes are skipped. -silence=30s holds the real keep-alive to its word.
+// hundreds of megabytes are skipped. With -silence=30s (after the package's name) the
+// model is silent before the default keep-alive instead of a short one.
 package e2e
