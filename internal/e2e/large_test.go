@@ -24,8 +24,7 @@ const (
 // TestLargeBodies: prompts beyond what a message of the queue holds arrive whole, and
 // nothing of them stays.
 func TestLargeBodies(t *testing.T) {
-	t.Parallel()
-	heavy(t, "it moves hundreds of megabytes")
+	heavy(t, "it moves hundreds of megabytes") // and not in parallel: others count seconds
 	s := start(t, options{env: []string{fmt.Sprintf("OSIRIS_FRONTEND_MAX_BODY=%d", bodyLimit)}})
 	prompt := strings.Repeat("żółw🐢\n\"", 5<<20/13)
 	for _, stream := range []bool{false, true} {
@@ -89,8 +88,7 @@ func noise(n int) []byte {
 // TestBodyLimit: a body beyond the limit is refused in so many words, however it
 // comes, and one that is compressed is measured as it inflates.
 func TestBodyLimit(t *testing.T) {
-	t.Parallel()
-	heavy(t, "it moves hundreds of megabytes")
+	heavy(t, "it moves hundreds of megabytes") // and not in parallel: others count seconds
 	s := start(t, options{env: []string{fmt.Sprintf("OSIRIS_FRONTEND_MAX_BODY=%d", bodyLimit)}})
 	small := chat("up/words", hello, false)
 	huge := chat("up/words", strings.Repeat("x", bodyLimit), false)
