@@ -31,6 +31,7 @@ func (w *Worker) publish(ctx context.Context) {
 		now := s.published()
 		if s.unanswered {
 			now.Models = union(now.Models, before)
+			now.Partial = true
 		}
 		if told != nil && reflect.DeepEqual(*told, now) {
 			continue

@@ -29,6 +29,9 @@ type PoolModels struct {
 	Pool     string   `json:"pool"`
 	Models   []Model  `json:"models"`
 	Prefixes []string `json:"prefixes,omitempty"` // "openai/" routes every name that begins so
+	// Partial says that the pool may serve more: a provider has not said yet what it
+	// has. A name that nobody lists is then left to the pool's workers.
+	Partial bool `json:"partial,omitempty"`
 }
 
 func (m PoolModels) check() error {
@@ -125,7 +128,7 @@ func (c *Conn) WatchCatalogue(ctx context.Context) (*Catalogue, error) {
 func (cat *Catalogue) Close() { cat.view.close() }
 
 // Pool returns the pool that serves model: the one that lists it, else the one with
-// the longest prefix of its name. Among several such pools it is always the first by
+// the longest prefix of its name, else one that may serve it (PoolModels.Partial). Among several such pools it is always the first by
 // name, so that all frontends choose the same.
 func (cat *Catalogue) Pool(model string) (pool string, ok bool) {
 	ix := cat.index.Load()
@@ -189,6 +192,9 @@ func newIndex(entries map[string]PoolModels) *index {
 		}
 		for _, p := range entries[pool].Prefixes {
 			ix.prefixes = append(ix.prefixes, prefix{p, pool})
+		}
+		if entries[pool].Partial {
+			ix.prefixes = append(ix.prefixes, prefix{"", pool}) // the shortest of all: asked last
 		}
 	}
 	slices.SortFunc(ix.models, func(a, b Model) int { return cmp.Compare(a.ID, b.ID) })

@@ -262,3 +262,17 @@ func TestWatchGivesUpWithItsContext(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+func TestPartialCatalogue(t *testing.T) {
+	ix := newIndex(map[string]PoolModels{
+		"a": {Pool: "a", Models: []Model{{ID: "m"}}, Prefixes: []string{"x/"}},
+		"b": {Pool: "b", Partial: true},
+	})
+	cat := &Catalogue{}
+	cat.index.Store(ix)
+	for model, want := range map[string]string{"m": "a", "x/y": "a", "unheard of": "b"} {
+		if pool, ok := cat.Pool(model); !ok || pool != want {
+			t.Errorf("%s is served by %q (%t), want %q", model, pool, ok, want)
+		}
+	}
+}
