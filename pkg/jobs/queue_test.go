@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,8 +53,6 @@ func TestStreamedJob(t *testing.T) {
 	})
 }
 
-// An answer far beyond every buffer arrives whole, however slowly it is read, and
-// memory between model and reader stays bounded.
 func TestLargeAnswerSlowReader(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
@@ -124,167 +121,6 @@ func TestLargeBodyByReference(t *testing.T) {
 	})
 }
 
-func TestNeverMoreJobsThanSlots(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		cl := r.client()
-		var most atomic.Int32
-		for range 2 {
-			var running atomic.Int32
-			r.worker(3, func(_ context.Context, a *Attempt) (Outcome, error) {
-				n := running.Add(1)
-				defer running.Add(-1)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-				}
-				return Outcome{}, a.Answer([]byte("x"))
-			})
-		}
-		var wg sync.WaitGroup
-		for range 300 {
-			s := r.submit(cl, newJob("{}"))
-			wg.Go(func() {
-				if res := collect(s, 20*time.Second); res.text != "x" {
-					t.Errorf("%+v", res)
-				}
-			})
-		}
-		wg.Wait()
-		if most.Load() > 3 {
-			t.Fatalf("%d jobs ran on three slots", most.Load())
-		}
-		r.empty()
-	})
-}
-
-// Interactive jobs run beside as many batch jobs as there are slots not reserved,
-// and with one slot both classes get their turn.
-func TestClasses(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		cl := r.client()
-		var batch hold
-		r.workerWith(ConsumeConfig{Slots: 4, Reserved: 2}, func(ctx context.Context, a *Attempt) (Outcome, error) {
-			if a.Job().Class == Interactive {
-				return Outcome{}, a.Answer([]byte("quick"))
-			}
-			return batch.run(ctx, a)
-		})
-		for i := range 6 {
-			j := newJob("{}")
-			j.Class = []Class{Batch, Background}[i%2]
-			r.submit(cl, j)
-		}
-		within(t, 5*time.Second, "batch jobs in the unreserved slots", func() bool { return batch.running.Load() == 2 })
-		for range 20 {
-			if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.text != "quick" {
-				t.Fatalf("%+v", res)
-			}
-		}
-		if n := batch.running.Load(); n != 2 {
-			t.Fatalf("%d batch jobs run", n)
-		}
-	})
-}
-
-func TestOneSlotServesAllClasses(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		cl := r.client()
-		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("x")) })
-		var wg sync.WaitGroup
-		for i := range 30 {
-			j := newJob("{}")
-			j.Class = Class(i % 3)
-			s := r.submit(cl, j)
-			wg.Go(func() {
-				if res := collect(s, 30*time.Second); res.text != "x" {
-					t.Errorf("class %s: %+v", j.Class, res)
-				}
-			})
-		}
-		wg.Wait()
-		r.empty()
-	})
-}
-
-func TestQueueFull(t *testing.T) {
-	eachRigWith(t, Config{MaxQueued: 5}, func(t *testing.T, r *rig) {
-		cl := r.client()
-		var streams []*Stream
-		for range 5 {
-			s := r.submit(cl, newJob("{}"))
-			within(t, 5*time.Second, "stored", s.Stored)
-			streams = append(streams, s)
-		}
-		res := collect(r.submit(cl, newJob("{}")), 5*time.Second)
-		if res.failed == nil || res.failed.Status != 503 || res.failed.RetryAfter <= 0 {
-			t.Fatalf("%+v", res)
-		}
-		for _, s := range streams { // accepted means kept
-			if _, err := s.Next(0); !errors.Is(err, ErrSilent) {
-				t.Fatalf("accepted job: %v", err)
-			}
-		}
-		r.worker(5, say("x"))
-		for _, s := range streams {
-			if res := collect(s, 5*time.Second); res.text != "x" {
-				t.Fatalf("%+v", res)
-			}
-		}
-	})
-}
-
-func TestDepthIsAdmission(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		cl := r.clientWith(ClientConfig{MaxWaiting: 3})
-		var refused *protocol.Error
-		within(t, 10*time.Second, "refusal", func() bool {
-			s, err := cl.Submit(t.Context(), newJob("{}"))
-			if err == nil {
-				t.Cleanup(s.Close)
-				return false
-			}
-			return errors.As(err, &refused)
-		})
-		if refused.Status != 503 || refused.RetryAfter <= 0 {
-			t.Fatalf("%+v", refused)
-		}
-	})
-}
-
-func TestDeadlineInTheQueue(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		cl := r.client()
-		j := newJob("{}")
-		j.Timeout = 300 * time.Millisecond
-		s := r.submit(cl, j)
-		within(t, 5*time.Second, "stored", s.Stored)
-		<-time.After(400 * time.Millisecond)
-		r.worker(1, func(context.Context, *Attempt) (Outcome, error) {
-			t.Error("a job past its deadline was started")
-			return Outcome{}, nil
-		})
-		if res := collect(s, 5*time.Second); res.failed == nil || res.failed.Status != 504 {
-			t.Fatalf("%+v", res)
-		}
-		r.empty()
-	})
-}
-
-func TestDeadlineWhileRunning(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
-		cl := r.client()
-		var h hold
-		r.worker(1, h.run)
-		j := newJob("{}")
-		j.Timeout = 500 * time.Millisecond
-		if res := collect(r.submit(cl, j), 5*time.Second); res.failed == nil || res.failed.Status != 504 {
-			t.Fatalf("%+v", res)
-		}
-		if u := r.usage(1)[0]; u.Status != StatusFailed || u.Usage.PromptTokens != 7 {
-			t.Fatalf("usage %+v", u)
-		}
-		r.empty()
-	})
-}
-
 func TestFailedJob(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
@@ -311,8 +147,6 @@ func TestFailedJob(t *testing.T) {
 	})
 }
 
-// One message per subject: the same job published again while it waits or runs is
-// one job.
 func TestPublishedTwice(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()

@@ -1,0 +1,104 @@
+package jobs
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+func TestWorkerDies(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		var runs atomic.Int32
+		first := r.worker(10, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			runs.Add(1)
+			if a.Job().Stream {
+				if err := a.Chunk([]byte("data: half\n\n")); err != nil {
+					return Outcome{}, err
+				}
+			}
+			<-ctx.Done()
+			return Outcome{}, context.Cause(ctx)
+		})
+		var plain, streamed []*Stream
+		for range 4 {
+			j := newJob("{}")
+			j.Stream = false
+			plain = append(plain, r.submit(cl, j))
+			s := r.submit(cl, newJob("{}"))
+			awaitEvent(t, s, Chunk)
+			streamed = append(streamed, s)
+		}
+		within(t, 5*time.Second, "all running", func() bool { return runs.Load() == 8 })
+		r.worker(10, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("whole")) })
+		died := time.Now()
+		first.conn.nc.Close() // as kill -9 does
+		for _, s := range plain {
+			if res := collect(s, 5*time.Second); res.text != "whole" || res.failed != nil {
+				t.Fatalf("%+v", res)
+			}
+		}
+		for _, s := range streamed {
+			if res := collect(s, 5*time.Second); res.failed == nil || res.text != "" {
+				t.Fatalf("%+v", res)
+			}
+		}
+		if took := time.Since(died); took > 3*time.Second {
+			t.Fatalf("recovered after %s", took)
+		}
+		r.empty()
+	})
+}
+
+func TestWorkerDiesBeforeStart(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		dying := r.connect()
+		control := dying.n.control("dying")
+		inbox := dying.nc.NewInbox()
+		got := make(chan *nats.Msg, 1)
+		for subject, handle := range map[string]nats.MsgHandler{control: func(*nats.Msg) {}, inbox: func(m *nats.Msg) { got <- m }} {
+			if _, err := dying.nc.Subscribe(subject, handle); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := dying.nc.PublishRequest(dying.n.aliveWorker("dying"), control, nil); err != nil {
+			t.Fatal(err)
+		}
+		s := r.submit(cl, newJob("{}"))
+		within(t, 5*time.Second, "stored", s.Stored)
+		next := dying.apiPrefix + "CONSUMER.MSG.NEXT." + dying.n.jobsStream(Interactive) + "." + dying.n.consumer("default")
+		if err := dying.nc.PublishRequest(next, inbox, []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		<-got
+		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("x")) })
+		dying.nc.Close()
+		if res := collect(s, 8*time.Second); res.text != "x" {
+			t.Fatalf("%+v", res)
+		}
+	})
+}
+
+func TestFrontendDies(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		var h hold
+		r.worker(3, h.run)
+		for range 3 {
+			r.submit(cl, newJob("{}"))
+		}
+		within(t, 5*time.Second, "all running", func() bool { return h.running.Load() == 3 })
+		cl.conn.nc.Close()
+		within(t, 15*time.Second, "cancelled", func() bool { return h.running.Load() == 0 })
+		for _, u := range r.usage(3) {
+			if u.Status != StatusCancelled {
+				t.Fatalf("usage %+v", u)
+			}
+		}
+		r.empty()
+	})
+}

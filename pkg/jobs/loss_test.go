@@ -1,0 +1,110 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+)
+
+func TestLostEvents(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		var want strings.Builder
+		for i := range 400 {
+			fmt.Fprintf(&want, "data: %d\n\n", i)
+		}
+		k := r.worker(20, func(_ context.Context, a *Attempt) (Outcome, error) {
+			for i := range 400 {
+				if err := a.Chunk(fmt.Appendf(nil, "data: %d\n\n", i)); err != nil {
+					return Outcome{}, err
+				}
+				if i%50 == 0 {
+					a.link.out.flush()
+				}
+			}
+			return Outcome{}, nil
+		})
+		lossy := k.linkTo(cl.cfg.ID)
+		defer k.unlink(lossy)
+		var sent, lost atomic.Int32
+		send := lossy.out.send
+		lossy.out.mu.Lock()
+		lossy.out.send = func(subject string, data []byte) error {
+			if sent.Add(1)%3 == 0 {
+				lost.Add(1)
+				return nil
+			}
+			return send(subject, data)
+		}
+		lossy.out.mu.Unlock()
+		var wg sync.WaitGroup
+		for range 10 {
+			s := r.submit(cl, newJob("{}"))
+			wg.Go(func() {
+				res := collect(s, 20*time.Second)
+				if res.text != want.String() || res.failed != nil || res.err != nil {
+					t.Errorf("%d bytes of %d, %+v %v", len(res.text), want.Len(), res.failed, res.err)
+				}
+			})
+		}
+		wg.Wait()
+		if lost.Load() == 0 {
+			t.Fatal("nothing was lost")
+		}
+		r.empty()
+	})
+}
+
+func TestServerRestarts(t *testing.T) {
+	t.Parallel()
+	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
+		r := newRig(t, n, Config{})
+		cl := r.client()
+		next := make(chan struct{})
+		r.worker(4, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			for i := 0; ; i++ {
+				select {
+				case <-ctx.Done():
+					return Outcome{}, context.Cause(ctx)
+				case _, more := <-next:
+					if !more {
+						return Outcome{}, nil
+					}
+				}
+				if err := a.Chunk(fmt.Appendf(nil, "%d,", i)); err != nil {
+					return Outcome{}, err
+				}
+			}
+		})
+		s := r.submit(cl, newJob("{}"))
+		next <- struct{}{}
+		awaitEvent(t, s, Chunk)
+		var waiting []*Stream
+		for range 10 { // four of them run, the others wait
+			w := r.submit(cl, newJob("{}"))
+			within(t, 5*time.Second, "stored", w.Stored)
+			waiting = append(waiting, w)
+		}
+		for i := range n.Nodes() {
+			n.Kill(i)
+			if n.Nodes() == 1 { // said while nobody could hear it
+				next <- struct{}{}
+			}
+			n.Restart(t, i)
+		}
+		within(t, 30*time.Second, "connected again", func() bool { return cl.conn.Ready() == nil })
+		close(next)
+		for i, w := range append(waiting, s) {
+			res := collect(w, 30*time.Second)
+			if res.failed != nil || res.err != nil {
+				t.Fatalf("job %d: %+v %v", i, res.failed, res.err)
+			}
+		}
+	})
+}

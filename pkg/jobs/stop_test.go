@@ -1,0 +1,80 @@
+package jobs
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestStopHandsBackAndFinishes(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		release := make(chan struct{})
+		var taken atomic.Int32
+		k := r.worker(2, func(_ context.Context, a *Attempt) (Outcome, error) {
+			taken.Add(1)
+			<-release
+			return Outcome{}, a.Answer([]byte("old"))
+		})
+		var streams []*Stream
+		for range 6 {
+			streams = append(streams, r.submit(cl, newJob("{}")))
+		}
+		within(t, 5*time.Second, "two running", func() bool { return taken.Load() == 2 })
+		stopped := make(chan error, 1)
+		go func() { stopped <- k.Stop(context.Background()) }()
+		within(t, 5*time.Second, "stopping", func() bool {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			return k.slots.stopping
+		})
+		r.worker(10, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("new")) })
+		close(release)
+		count := map[string]int{}
+		for _, s := range streams {
+			res := collect(s, 10*time.Second)
+			count[res.text]++
+		}
+		if count["old"] != 2 || count["new"] != 4 {
+			t.Fatalf("%v", count)
+		}
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		r.empty()
+	})
+}
+
+func TestStopCutsShort(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		var h hold
+		k := r.worker(2, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			if a.Job().Stream {
+				if err := a.Chunk([]byte("data: half\n\n")); err != nil {
+					return Outcome{}, err
+				}
+			}
+			return h.run(ctx, a)
+		})
+		j := newJob("{}")
+		j.Stream = false
+		plain, streamed := r.submit(cl, j), r.submit(cl, newJob("{}"))
+		awaitEvent(t, streamed, Chunk)
+		within(t, 5*time.Second, "both running", func() bool { return h.running.Load() == 2 })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := k.Stop(ctx); err == nil {
+			t.Fatal("nothing was cut")
+		}
+		r.worker(2, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("new")) })
+		if res := collect(plain, 5*time.Second); res.text != "new" {
+			t.Fatalf("%+v", res)
+		}
+		if res := collect(streamed, 5*time.Second); res.failed == nil {
+			t.Fatalf("%+v", res)
+		}
+		r.empty()
+	})
+}
