@@ -51,6 +51,7 @@ func layers() []layer {
 		},
 
 		{"internal/e2e/...", nil, "tests alone: they see the system from outside, or put programs together"},
+		{"bench/...", nil, "tests alone: they measure programs as others run them"},
 		{"integration/mockmodel/...", nil, "a model server of its own, built as a container"},
 		{"integration/...", []string{"pkg/protocol"}, "it sees the system from outside, through its ports"},
 
