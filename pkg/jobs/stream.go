@@ -45,6 +45,7 @@ type Stream struct {
 	long  []byte // event put together from several frames
 	wake  chan struct{}
 	timer *time.Timer
+	fires time.Time // when the timer does; zero if it is not armed
 	eof   bool
 
 	mu        sync.Mutex
@@ -111,7 +112,7 @@ func (s *Stream) Ready() bool {
 // fill swaps the reader's empty buffer for what the dispatcher has gathered,
 // waiting for the first event if there is none.
 func (s *Stream) fill(wait time.Duration) error {
-	armed := false
+	var until time.Time
 	s.mu.Lock()
 	for len(s.in) == 0 {
 		switch {
@@ -127,13 +128,10 @@ func (s *Stream) fill(wait time.Duration) error {
 		}
 		s.waiting = true
 		s.mu.Unlock()
-		if !armed {
-			armed = true
-			s.arm(wait)
+		if until.IsZero() {
+			until = time.Now().Add(wait)
 		}
-		select {
-		case <-s.wake:
-		case <-s.timer.C:
+		if s.park(until) {
 			wait = 0
 		}
 		s.mu.Lock()
@@ -147,21 +145,34 @@ func (s *Stream) fill(wait time.Duration) error {
 	s.forwarded = s.forwarded || holdsText(s.out)
 	ack, control := s.consumedLocked(len(s.out))
 	s.mu.Unlock()
-	if armed && wait > 0 {
-		s.timer.Stop()
-	}
 	if ack.number != 0 {
 		s.cl.tell(control, &ack)
 	}
 	return nil
 }
 
-func (s *Stream) arm(wait time.Duration) {
+// park waits for the dispatcher or until the time has come, and reports whether it
+// has. The timer stays armed over many events and is moved only when it fires: a
+// token would otherwise pay for moving it twice.
+func (s *Stream) park(until time.Time) (silent bool) {
 	if s.timer == nil {
-		s.timer = time.NewTimer(wait)
-		return
+		s.timer, s.fires = time.NewTimer(time.Until(until)), until
 	}
-	s.timer.Reset(wait)
+	for {
+		if s.fires.IsZero() || s.fires.After(until) {
+			s.timer.Reset(time.Until(until))
+			s.fires = until
+		}
+		select {
+		case <-s.wake:
+			return false
+		case <-s.timer.C:
+			s.fires = time.Time{}
+			if !time.Now().Before(until) {
+				return true
+			}
+		}
+	}
 }
 
 // consumedLocked counts n bytes as handed on and says which number to acknowledge
