@@ -28,12 +28,12 @@ type Attempt struct {
 	link    *link // to the frontend
 	subject string
 	number  uint32
-	ack     string        // acknowledges the job
 	queued  time.Duration // from the broker's timestamp to the start
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 
 	mu       sync.Mutex
+	ack      string // acknowledges the newest delivery of the job
 	ring     ring
 	last     uint32        // number of the newest frame
 	emitted  bool          // a chunk or an answer

@@ -54,12 +54,13 @@ func (cl *Client) sweep(s *Stream) {
 
 // dropBody deletes a body that travelled by reference.
 func (cl *Client) dropBody(s *Stream) {
-	if !s.large {
-		return
-	}
 	s.mu.Lock()
+	large := s.large
 	s.large = false
 	s.mu.Unlock()
+	if !large {
+		return
+	}
 	cl.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

@@ -43,7 +43,9 @@ type Client struct {
 	streams  map[ID]*Stream
 	controls map[string]*outbox // by control subject of a worker
 
-	dirty []*Stream // of the events dispatcher alone
+	dirty    []*Stream // of the events dispatcher alone
+	heardAll time.Time // of watch alone: when this side last could not listen
+	swept    time.Time // of watch alone: when controls were last gone through
 }
 
 // NewClient subscribes to the events of its jobs and starts watching workers. It
@@ -176,6 +178,9 @@ func (cl *Client) publish(s *Stream) error {
 	s.published = time.Now()
 	payload := s.payload
 	s.mu.Unlock()
+	if payload == nil { // stored or given up just now
+		return nil
+	}
 	if err := cl.conn.nc.PublishRequest(s.subject, cl.conn.n.acks(cl.cfg.ID, s.job), payload); err != nil {
 		return fmt.Errorf("publish job: %w", err)
 	}

@@ -55,13 +55,16 @@ func (k *Consumer) command(f *frame) {
 // remember keeps a cancellation for a job that may be on its way here. The caller
 // holds k.mu.
 func (k *Consumer) remember(id ID) {
-	now := time.Now()
-	if len(k.cancelled) > 10_000 {
-		for id, at := range k.cancelled {
-			if now.Sub(at) > cancelMemory {
-				delete(k.cancelled, id)
-			}
+	k.cancelled[id] = time.Now()
+}
+
+// forgetCancelled drops cancellations whose jobs have come by now, or never will.
+func (k *Consumer) forgetCancelled(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, at := range k.cancelled {
+		if now.Sub(at) > cancelMemory {
+			delete(k.cancelled, id)
 		}
 	}
-	k.cancelled[id] = now
 }

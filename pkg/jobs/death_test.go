@@ -102,3 +102,58 @@ func TestFrontendDies(t *testing.T) {
 		r.empty()
 	})
 }
+
+// A worker that comes back under its old name knows nothing of what it ran: text
+// that a client has seen ends with an error, everything else is run again.
+func TestWorkerComesBackUnderItsName(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		first := r.workerWith(ConsumeConfig{WorkerID: "w", Slots: 2}, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			if a.Job().Stream {
+				if err := a.Chunk([]byte("data: half\n\n")); err != nil {
+					return Outcome{}, err
+				}
+			}
+			<-ctx.Done()
+			return Outcome{}, context.Cause(ctx)
+		})
+		j := newJob("{}")
+		j.Stream = false
+		plain, streamed := r.submit(cl, j), r.submit(cl, newJob("{}"))
+		awaitEvent(t, plain, Started)
+		awaitEvent(t, streamed, Chunk)
+		first.conn.nc.Close()
+		r.workerWith(ConsumeConfig{WorkerID: "w", Slots: 2}, say("whole"))
+		if res := collect(plain, 2*hopelessAfter); res.text != "whole" || res.failed != nil {
+			t.Fatalf("%+v", res)
+		}
+		if res := collect(streamed, 2*hopelessAfter); res.failed == nil || res.text != "" {
+			t.Fatalf("%+v", res)
+		}
+		r.empty()
+	})
+}
+
+// That a frontend was away does not count against the jobs it submits later.
+func TestFrontendComesBack(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		k := r.worker(1, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			select {
+			case <-ctx.Done():
+				return Outcome{}, context.Cause(ctx)
+			case <-time.After(4 * tendEvery):
+			}
+			return Outcome{}, a.Answer([]byte("x"))
+		})
+		if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.text != "x" {
+			t.Fatalf("%+v", res)
+		}
+		k.mu.Lock()
+		k.links[cl.cfg.ID].gone = time.Now().Add(-2 * goneAfter)
+		k.mu.Unlock()
+		if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.text != "x" {
+			t.Fatalf("%+v", res)
+		}
+	})
+}

@@ -39,8 +39,10 @@ func (k *Consumer) linkTo(frontend string) *link {
 			return k.conn.nc.PublishRequest(subject, k.control, data) // the reply subject names this worker
 		}
 		l = &link{frontend: frontend, out: newOutbox(send, k.conn.n.eventsMany(frontend), maxWindow)}
-		l.asked = time.Now()
 		k.links[frontend] = l
+	}
+	if l.attempts == 0 { // nobody asked meanwhile: what was found before is void
+		l.asked, l.gone = time.Now(), time.Time{}
 	}
 	l.attempts++
 	l.out.join()
@@ -84,9 +86,9 @@ func (k *Consumer) askFrontend(l *link) {
 	defer k.mu.Unlock()
 	l.asking = false
 	switch {
-	case err == nil:
+	case !errors.Is(err, nats.ErrNoResponders): // it answered, or nothing was learned: an outage here is no proof
 		l.gone = time.Time{}
-	case errors.Is(err, nats.ErrNoResponders) && l.gone.IsZero():
+	case l.gone.IsZero():
 		l.gone = time.Now()
 	}
 }

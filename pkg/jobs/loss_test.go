@@ -2,7 +2,9 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 func TestLostEvents(t *testing.T) {
@@ -107,4 +110,65 @@ func TestServerRestarts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A worker at a full window whose acknowledgements were lost goes on when it next
+// says that it is alive.
+func TestLostAcks(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		const pieces, size = 64, 64 << 10
+		var emitted atomic.Int32
+		k := r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
+			for range pieces {
+				if err := a.Chunk(make([]byte, size)); err != nil {
+					return Outcome{}, err
+				}
+				emitted.Add(1)
+			}
+			return Outcome{}, nil
+		})
+		var deaf atomic.Bool
+		deaf.Store(true)
+		cl.mu.Lock()
+		cl.controls[k.control] = newOutbox(func(subject string, data []byte) error {
+			if deaf.Load() {
+				return nil
+			}
+			return cl.conn.nc.Publish(subject, data)
+		}, k.control, controlWindow)
+		cl.mu.Unlock()
+		s := r.submit(cl, newJob("{}"))
+		got := 0
+		for {
+			e, err := s.Next(2 * silentAfter)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%d of %d bytes: %v", got, pieces*size, err)
+			}
+			if e.Kind == Chunk {
+				got += len(e.Data)
+			}
+			if got >= window-2*size { // all that fits into the window: whatever was acknowledged until now is lost
+				deaf.Store(false)
+			}
+		}
+		if got != pieces*size {
+			t.Fatalf("%d of %d bytes", got, pieces*size)
+		}
+	})
+}
+
+// An answer that broke off within an event does not spoil the error after it.
+func TestFailureWithinAnEvent(t *testing.T) {
+	s := &Stream{cl: &Client{}}
+	s.seq.offer(1, 1, Started)
+	s.keepLocked(&frame{attempt: 1, number: 1, kind: Answer, more: true, data: []byte("half")})
+	s.failLocked(protocol.ErrWorkerLost())
+	res := collect(s, 0)
+	if res.failed == nil || res.failed.Code != protocol.ErrWorkerLost().Code || res.failed.Status != protocol.ErrWorkerLost().Status {
+		t.Fatalf("%+v", res.failed)
+	}
 }

@@ -98,6 +98,13 @@ func (o *outbox) schedule(hold bool) {
 	o.timer.Reset(o.window)
 }
 
+// idle is for how long nothing was sent.
+func (o *outbox) idle(now time.Time) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return now.Sub(o.last)
+}
+
 func (o *outbox) flush() {
 	o.mu.Lock()
 	o.flushLocked()

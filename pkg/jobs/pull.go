@@ -101,13 +101,15 @@ func (k *Consumer) refill(now time.Time) {
 	}
 }
 
-// lapse forgets requests whose end was never told, and asks again.
+// lapse forgets requests whose end was never told, and asks again. The broker is
+// silent too when it does not know the pool's consumer, so that is looked after.
 func (k *Consumer) lapse(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for token, p := range k.pulls {
 		if now.After(p.until) {
 			k.endPull(token, p, 0)
+			k.missing.Store(true)
 		}
 	}
 	k.refill(now)
@@ -147,7 +149,7 @@ func (k *Consumer) pullEnded(m *nats.Msg, status string, now time.Time) {
 	switch {
 	case status == "409" || status == "503": // no leader, no consumer, too many requests
 		k.notBefore = now.Add(pullBackoff)
-		if status == "503" {
+		if status == "503" || m.Header.Get("Description") == "Consumer Deleted" {
 			k.missing.Store(true)
 		}
 	case p.low && k.lowNext == Background:

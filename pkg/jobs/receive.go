@@ -32,9 +32,7 @@ func (cl *Client) onEvents(m *nats.Msg) {
 			cl.unknown(&f, m.Reply)
 			continue
 		}
-		if s.deliver(&f, m.Reply, now) {
-			cl.abandon(s)
-		}
+		s.deliver(&f, m.Reply, now)
 		if !s.dirty {
 			s.dirty = true
 			cl.dirty = append(cl.dirty, s)
@@ -61,34 +59,27 @@ func (cl *Client) unknown(f *frame, control string) {
 	}
 }
 
-// deliver offers one frame to the stream. It reports whether the job must be given
-// up: another attempt began after text of an earlier one was seen (rule 4).
-func (s *Stream) deliver(f *frame, control string, now time.Time) (giveUp bool) {
+// deliver offers one frame to the stream.
+func (s *Stream) deliver(f *frame, control string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		s.cl.unknown(f, control)
-		return false
+	if s.refuseLocked(f, control) {
+		return
 	}
+	s.heard = now
 	switch s.seq.offer(f.attempt, f.number, f.kind) {
 	case ignore:
-		switch {
-		case f.attempt < s.seq.attempt:
-			s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, kind: ctlStale})
-		case s.ended:
-			s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: f.number, kind: ctlAck})
+		if f.kind == heartbeat && s.acked { // it may be waiting at a full window for an ack that was lost
+			s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: s.taken, kind: ctlAck})
 		}
-		return false
+		return
 	case gap:
 		s.requestLocked(f.attempt, control, now)
-		return false
+		return
 	case restart:
-		if s.forwarded && !s.replay {
-			s.failLocked(protocol.ErrWorkerLost())
-			return true
-		}
 		s.in = s.in[:0]
-		s.control = control
+		s.from, s.control = control, control
+		s.eaten, s.taken, s.acked = 0, 0, false
 	case accept:
 	}
 	s.asked = time.Time{}
@@ -106,7 +97,29 @@ func (s *Stream) deliver(f *frame, control string, now time.Time) (giveUp bool) 
 		s.ended = true
 		s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: f.number, kind: ctlAck})
 	}
-	return false
+}
+
+// refuseLocked turns away, and ends, attempts whose frames can be no part of what
+// the reader gets.
+func (s *Stream) refuseLocked(f *frame, control string) bool {
+	end := ctlStale
+	switch {
+	case s.closed || s.ended:
+		end = ctlCancel
+	case f.attempt < s.seq.attempt:
+	case f.attempt > s.seq.attempt:
+		if !s.forwarded || s.replay {
+			return false
+		}
+		end = ctlCancel // text was seen: only the attempt that said it may go on (rule 4)
+	case control == s.from: // the newest attempt
+		return false
+	default: // the broker lost count: the job runs elsewhere under the same number
+	}
+	if control != "" {
+		s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, kind: end})
+	}
+	return true
 }
 
 // requestLocked asks the worker for what is missing, unless it was asked just now.

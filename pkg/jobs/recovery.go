@@ -20,6 +20,8 @@ const (
 	maxLost      = 3                // attempts that may die with their workers
 	askTimeout   = 1 * time.Second  // for a worker's sign of life
 	strandedWait = 1 * time.Second  // for the Started of a job that a dead worker may have been given
+	lookEvery    = 30 * time.Second // a job that nobody runs is looked for in the queue so often
+	lookMost     = 16               // jobs looked for together
 	purgeAfter   = 30 * time.Second // a job given up before its ack came is swept away then
 )
 
@@ -49,13 +51,37 @@ func (cl *Client) watch() {
 		last = now
 		if late || cl.conn.Ready() != nil {
 			cl.workers.excuse(now)
+			cl.heardAll = now
 			continue
 		}
 		for _, w := range cl.workers.silent(now) {
 			asking.begin(w, cl.askWorker)
 		}
+		cl.forgetControls(now)
+		var idle []*Stream
 		for _, s := range cl.all() {
 			cl.tend(s, now)
+			if len(idle) < lookMost && s.unseen(now) {
+				idle = append(idle, s)
+			}
+		}
+		if len(idle) > 0 {
+			asking.begin("", func(string) { cl.look(idle, now) })
+		}
+	}
+}
+
+// forgetControls drops the addresses of workers that were told nothing for long.
+func (cl *Client) forgetControls(now time.Time) {
+	if now.Sub(cl.swept) < forgetAfter/10 {
+		return
+	}
+	cl.swept = now
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	for control, o := range cl.controls {
+		if o.idle(now) > forgetAfter {
+			delete(cl.controls, control)
 		}
 	}
 }
@@ -74,6 +100,7 @@ func (cl *Client) all() []*Stream {
 func (cl *Client) tend(s *Stream, now time.Time) {
 	s.mu.Lock()
 	closed, ended, known, control := s.closed, s.ended, s.known, s.control
+	heard := s.heard
 	waited, tries := now.Sub(s.published), s.tries
 	s.mu.Unlock()
 	switch {
@@ -87,13 +114,16 @@ func (cl *Client) tend(s *Stream, now time.Time) {
 			cl.log.Warn("job not published again", "job_id", s.job.String(), "error", err)
 		}
 	case control != "":
-		if h := cl.workers.health(control, now); h >= dead {
+		h := cl.workers.health(control, now)
+		if h >= dead || (now.Sub(heard) >= hopelessAfter && now.Sub(cl.heardAll) >= hopelessAfter) {
 			cl.recover(s, control, h)
 		}
 	}
 }
 
-// recover takes a job from a worker that is dead.
+// recover takes a job from a worker that is dead, or alive and silent about the
+// job for so long that it does not know it any more: it was started anew under its
+// old name, or gave up telling the end.
 func (cl *Client) recover(s *Stream, control string, h health) {
 	s.mu.Lock()
 	if s.closed || s.ended || s.control != control {
@@ -102,17 +132,19 @@ func (cl *Client) recover(s *Stream, control string, h health) {
 	}
 	if s.forwarded && !s.replay {
 		s.mu.Unlock()
-		if h == hopeless {
+		if h != dead {
 			s.fail(protocol.ErrWorkerLost())
 		}
 		return
 	}
-	s.lost++
+	if h >= dead {
+		s.lost++
+	}
 	lost, ack := s.lost, s.ack
 	s.control, s.ack = "", ""
 	s.mu.Unlock()
 	cl.log.Warn("worker lost", "job_id", s.job.String(), "control", control, "attempts_lost", lost)
-	if lost >= maxLost {
+	if h >= dead && lost >= maxLost {
 		s.fail(protocol.ErrWorkerLost())
 		return
 	}
@@ -172,7 +204,7 @@ func (cl *Client) releaseStranded(death time.Time) {
 	waiting := map[poolClass][]*Stream{}
 	for _, s := range cl.all() {
 		s.mu.Lock()
-		if !s.closed && s.seq.attempt == 0 && s.stored != 0 && s.born.Before(death) {
+		if !s.closed && s.control == "" && s.stored != 0 && s.born.Before(death) {
 			pc := poolClass{s.pool, s.class}
 			waiting[pc] = append(waiting[pc], s)
 		}

@@ -28,6 +28,9 @@ func (k *Consumer) run(m *nats.Msg, arrived time.Time) {
 		_ = k.conn.nc.Publish(m.Reply, ackTerm)
 		return
 	}
+	if k.adopt(job.ID, m.Reply) {
+		return
+	}
 	attempt := uint32(meta.NumDelivered)
 	if k.forgotten(job.ID) || (attempt > 1 && !k.wanted(frontend, job.ID)) {
 		_ = k.conn.nc.Publish(m.Reply, ackAck)
@@ -80,6 +83,26 @@ func (k *Consumer) forgotten(id ID) bool {
 	return ok
 }
 
+// adopt gives a delivery to the attempt of its job that runs here already, whose
+// lease ran out during an outage or was lost with the broker's memory: the attempt
+// goes on, under the new lease.
+func (k *Consumer) adopt(id ID, ack string) bool {
+	k.mu.Lock()
+	a := k.byJob[id]
+	k.mu.Unlock()
+	if a == nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	running := a.ended.IsZero() && a.ctx.Err() == nil
+	if running || (a.owed && a.removeBy != nil) {
+		a.ack = ack
+		return true
+	}
+	return false
+}
+
 // begin makes the attempt known, so that it can be cancelled.
 func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, queued time.Duration) *Attempt {
 	a := &Attempt{
@@ -105,7 +128,9 @@ func (a *Attempt) key() string {
 
 // start announces the attempt.
 func (a *Attempt) start() error {
+	a.mu.Lock()
 	info := StartedInfo{Worker: a.k.cfg.WorkerID, Queue: a.queued, ack: a.ack}
+	a.mu.Unlock()
 	return a.emit(Started, info.encode(make([]byte, 0, 192)), false)
 }
 
@@ -208,7 +233,9 @@ func (k *Consumer) finish(a *Attempt) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.attempts, a.key())
+	if k.attempts[a.key()] == a { // the broker may count deliveries anew, and the job run here again under this number
+		delete(k.attempts, a.key())
+	}
 	if k.byJob[a.job.ID] == a {
 		delete(k.byJob, a.job.ID)
 	}

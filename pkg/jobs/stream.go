@@ -43,6 +43,7 @@ type Stream struct {
 	out   []byte // events being read; never touched by the dispatcher
 	base  []byte // the buffer that out is the rest of
 	long  []byte // event put together from several frames
+	part  Event  // the newest of these
 	wake  chan struct{}
 	timer *time.Timer
 	fires time.Time // when the timer does; zero if it is not armed
@@ -61,11 +62,17 @@ type Stream struct {
 	payload   []byte // message to publish again, until known
 	published time.Time
 	tries     int
-	control   string    // control subject of the worker that runs the newest attempt
+	from      string    // control subject of the worker whose frames are taken
+	control   string    // the same, or "" while no worker is known to run the job
+	heard     time.Time // when the newest attempt last gave a sign of life
+	looked    time.Time // when the job was last looked for in the queue
+	absent    int       // how often it was not there
 	ack       string    // acknowledges the newest delivery
 	lost      int       // attempts lost with their workers
 	asked     time.Time // when missing events were last asked for
 	eaten     int       // bytes handed to the reader since the last ack
+	taken     uint32    // the last number handed to the reader
+	acked     bool      // the attempt's worker was told of one
 	large     bool      // the body travels by reference
 }
 
@@ -80,8 +87,8 @@ func (s *Stream) Stored() bool {
 	return s.known
 }
 
-// Next returns the next event. It waits at most wait, then returns ErrSilent; 0
-// does not wait. After Done or Failed it returns io.EOF, after Close ErrClosed.
+// Next returns the next event. It waits at most wait, for each part of an event
+// that comes in several, then returns ErrSilent; 0 does not wait. After Done or Failed it returns io.EOF, after Close ErrClosed.
 // The event's data is valid until the next call.
 func (s *Stream) Next(wait time.Duration) (Event, error) {
 	for {
@@ -179,11 +186,12 @@ func (s *Stream) park(until time.Time) (silent bool) {
 // to the worker, if any.
 func (s *Stream) consumedLocked(n int) (ack frame, control string) {
 	s.eaten += n
+	s.taken = s.seq.next - 1
 	if s.eaten < ackEvery || s.ended || s.control == "" {
 		return frame{}, ""
 	}
-	s.eaten = 0
-	return frame{job: s.job, attempt: s.seq.attempt, number: s.seq.next - 1, kind: ctlAck}, s.control
+	s.eaten, s.acked = 0, true
+	return frame{job: s.job, attempt: s.seq.attempt, number: s.taken, kind: ctlAck}, s.control
 }
 
 // take reads one frame from out; whole is false if the event goes on.
@@ -197,9 +205,10 @@ func (s *Stream) take() (e Event, whole bool) {
 	end := storedHeader + int(binary.LittleEndian.Uint32(s.out[9:]))
 	e.Data = s.out[storedHeader:end:end]
 	s.out = s.out[end:]
-	if e.Kind == Started {
+	if e.Kind != s.part.Kind || e.Attempt != s.part.Attempt {
 		s.long = nil // of an attempt that was given up
 	}
+	s.part = Event{Kind: e.Kind, Attempt: e.Attempt}
 	if kind&frameMore != 0 {
 		s.long = append(s.long, e.Data...)
 		if len(s.long) > maxEvent {

@@ -16,15 +16,21 @@ func (k *Consumer) tend() {
 	status := k.conn.nc.StatusChanged(nats.CONNECTED)
 	defer k.conn.nc.RemoveStatusListener(status)
 	var beaten, leased time.Time
+	var restored time.Time
+	connected := time.Now()
 	for {
 		select {
 		case <-k.stop.Done():
 			return
 		case <-status: // requests of the old connection are void
 			k.forgetPulls()
+			beaten, leased = time.Time{}, time.Time{} // leases ran on meanwhile
 		case <-tick.C:
 		}
 		now := time.Now()
+		if k.conn.Ready() != nil {
+			connected = now
+		}
 		if now.Sub(beaten) >= beatEvery {
 			beaten = now
 			_ = k.conn.nc.PublishRequest(k.conn.n.aliveWorker(k.cfg.WorkerID), k.control, nil)
@@ -32,14 +38,16 @@ func (k *Consumer) tend() {
 		lease := now.Sub(leased) >= k.conn.cfg.AckWait/3
 		if lease {
 			leased = now
+			k.forgetCancelled(now)
 		}
 		for _, a := range k.all() {
-			k.care(a, now, lease)
+			k.care(a, now, lease, now.Sub(connected) > insistFor)
 		}
 		k.usage.again(now)
 		k.question(now)
 		k.lapse(now)
-		if k.missing.Swap(false) {
+		if now.Sub(restored) >= restoreEvery && k.conn.Ready() == nil && k.missing.Swap(false) {
+			restored = now
 			k.aux.Go(k.restorePool)
 		}
 	}
@@ -47,7 +55,7 @@ func (k *Consumer) tend() {
 
 // restorePool creates the pool's consumers again, which somebody deleted.
 func (k *Consumer) restorePool() {
-	ctx, cancel := context.WithTimeout(k.stop, 5*time.Second)
+	ctx, cancel := context.WithTimeout(k.stop, restoreEvery)
 	defer cancel()
 	if err := k.conn.EnsurePool(ctx, k.cfg.Pool); err != nil && k.stop.Err() == nil {
 		k.log.Warn("pool has no queue", "pool", k.cfg.Pool, "error", err)
@@ -64,24 +72,27 @@ func (k *Consumer) all() []*Attempt {
 	return all
 }
 
-// care looks after one attempt.
-func (k *Consumer) care(a *Attempt, now time.Time, lease bool) {
+// care looks after one attempt. insisted says that the connection was there for
+// long enough to tell the end of any attempt that ended before.
+func (k *Consumer) care(a *Attempt, now time.Time, lease, insisted bool) {
 	a.mu.Lock()
 	ended, heard, sent := a.ended, a.heard, a.sent
-	owed := a.owed
+	owed, ack := a.owed, a.ack
 	a.mu.Unlock()
 	if lease && (ended.IsZero() || owed) {
-		_ = k.conn.nc.Publish(a.ack, progress)
+		_ = k.conn.nc.Publish(ack, progress)
 	}
 	switch {
 	case ended.IsZero():
 		if now.Sub(sent) >= silentAfter {
 			a.beat(now)
 		}
-	case !heard && now.Sub(ended) > insistFor:
+	case heard:
+		k.finish(a)
+	case insisted && now.Sub(ended) > insistFor:
 		a.drop(ErrCancelled)
 		k.finish(a)
-	case !heard && now.Sub(sent) >= insistEvery:
+	case now.Sub(sent) >= insistEvery:
 		a.beat(now)
 	}
 }
@@ -93,9 +104,4 @@ func (k *Consumer) forgetPulls() {
 		k.endPull(token, p, p.n)
 	}
 	k.notBefore = time.Time{}
-	for id, at := range k.cancelled {
-		if time.Since(at) > cancelMemory {
-			delete(k.cancelled, id)
-		}
-	}
 }

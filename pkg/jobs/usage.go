@@ -194,11 +194,11 @@ func (k *Consumer) onUsageAck(m *nats.Msg) {
 // usageStored removes the job of an attempt whose usage is stored.
 func (k *Consumer) usageStored(a *Attempt) {
 	a.mu.Lock()
-	ack := a.removeBy
+	subject, ack := a.ack, a.removeBy
 	a.owed, a.removeBy = false, nil
 	a.mu.Unlock()
 	if ack != nil {
-		_ = k.conn.nc.Publish(a.ack, ack)
+		_ = k.conn.nc.Publish(subject, ack)
 	}
 	k.finish(a)
 }

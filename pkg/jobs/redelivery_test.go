@@ -1,0 +1,119 @@
+package jobs
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The broker forgets who runs what when its consumer is deleted or its memory is
+// lost: the job comes again as if for the first time. Where it runs already, it
+// goes on.
+func TestConsumerDeletedUnderARunningJob(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		var runs atomic.Int32
+		release := make(chan struct{})
+		r.worker(2, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			runs.Add(1)
+			if err := a.Chunk([]byte("a")); err != nil {
+				return Outcome{}, err
+			}
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return Outcome{}, context.Cause(ctx)
+			}
+			return Outcome{}, a.Chunk([]byte("b"))
+		})
+		s := r.submit(cl, newJob("{}"))
+		awaitEvent(t, s, Chunk)
+		if err := r.conn.js.DeleteConsumer(t.Context(), r.conn.n.jobsStream(Interactive), r.conn.n.consumer("default")); err != nil {
+			t.Fatal(err)
+		}
+		within(t, 15*time.Second, "delivered again", func() bool {
+			info, err := r.conn.consumerInfo(t.Context(), poolClass{"default", Interactive})
+			return err == nil && info.NumAckPending == 1
+		})
+		close(release)
+		if res := collect(s, 5*time.Second); res.text != "b" || res.failed != nil || runs.Load() != 1 {
+			t.Fatalf("%d runs, %+v", runs.Load(), res)
+		}
+		r.empty()
+	})
+}
+
+// Frames of an attempt elsewhere never become part of a text, whatever its number.
+func TestNoTextOfTwoAttempts(t *testing.T) {
+	for name, number := range map[string]uint32{"same number": 1, "newer": 2} {
+		t.Run(name, func(t *testing.T) {
+			eachRig(t, func(t *testing.T, r *rig) {
+				cl := r.client()
+				release := make(chan struct{})
+				r.worker(1, func(ctx context.Context, a *Attempt) (Outcome, error) {
+					if err := a.Chunk([]byte("a")); err != nil {
+						return Outcome{}, err
+					}
+					<-release
+					return Outcome{}, a.Chunk([]byte("b"))
+				})
+				s := r.submit(cl, newJob("{}"))
+				awaitEvent(t, s, Chunk)
+				stranger := r.conn.n.control("stranger")
+				told, err := r.conn.nc.SubscribeSync(stranger)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := r.conn.flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				b := []byte{frameVersion}
+				for i, kind := range []EventKind{Started, Chunk, Chunk, Chunk, Done} {
+					b = appendFrame(b, &frame{job: s.ID(), attempt: number, number: uint32(i + 1), kind: kind, data: []byte("x")})
+				}
+				if err := r.conn.nc.PublishRequest(r.conn.n.events(cl.cfg.ID, s.ID()), stranger, b); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := told.NextMsg(5 * time.Second); err != nil {
+					t.Fatalf("the other attempt was not ended: %v", err)
+				}
+				close(release)
+				if res := collect(s, 5*time.Second); res.text != "b" || res.failed != nil {
+					t.Fatalf("%+v", res)
+				}
+			})
+		})
+	}
+}
+
+// A job that vanished from the queue ends with an error long before its deadline.
+func TestQueueEmptied(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		s := r.submit(cl, newJob("{}"))
+		within(t, 5*time.Second, "stored", s.Stored)
+		for range 3 {
+			cl.look([]*Stream{s}, time.Now())
+		}
+		if _, err := s.Next(0); err == nil {
+			t.Fatal("a job that waits was given up")
+		}
+		st, err := r.conn.js.Stream(t.Context(), r.conn.n.jobsStream(Interactive))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		later := time.Now().Add(lookEvery)
+		if !s.unseen(later) {
+			t.Fatal("nobody would look for the job")
+		}
+		cl.look([]*Stream{s}, later)
+		cl.look([]*Stream{s}, later)
+		if res := collect(s, time.Second); res.failed == nil || res.failed.Status != 503 {
+			t.Fatalf("%+v", res)
+		}
+	})
+}
