@@ -70,6 +70,7 @@ type Consumer struct {
 	wg         sync.WaitGroup // attempts
 	aux        sync.WaitGroup // everything else
 	missing    atomic.Bool    // the broker may not know the pool's consumers
+	skew       atomic.Int64   // nanoseconds that the broker's clock is ahead
 	started    time.Time
 	usage      *usageLog
 
@@ -128,6 +129,7 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 		k.close()
 		return nil, err
 	}
+	k.readClock()
 	k.announce()
 	k.aux.Go(k.tend)
 	k.lapse(time.Now())
@@ -261,6 +263,7 @@ func (k *Consumer) announce() {
 				return
 			case <-tick.C:
 			}
+			k.readClock()
 		}
 	})
 }

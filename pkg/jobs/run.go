@@ -36,9 +36,10 @@ func (k *Consumer) run(m *nats.Msg, arrived time.Time) {
 		_ = k.conn.nc.Publish(m.Reply, ackAck)
 		return
 	}
-	a := k.begin(m.Reply, job, frontend, attempt, arrived.Sub(meta.Timestamp))
+	stored := meta.Timestamp.Add(-time.Duration(k.skew.Load())) // by the clock here
+	a := k.begin(m.Reply, job, frontend, attempt, arrived.Sub(stored))
 	defer k.unlink(a.link)
-	ctx, stop := withDeadline(a.ctx, meta.Timestamp, job.Timeout)
+	ctx, stop := withDeadline(a.ctx, stored, job.Timeout)
 	defer stop()
 	if ctx.Err() != nil { // past its deadline: not started (rule 6)
 		k.conclude(ctx, a, Outcome{}, ErrExpired)
