@@ -20,7 +20,7 @@ const (
 	insistEvery   = time.Second     // the end of an attempt is told again until the frontend has it
 	insistFor     = 30 * time.Second
 	announceEvery = 10 * time.Second
-	restoreEvery  = 5 * time.Second  // the pool's consumers are looked after at most so often
+	restoreEvery  = 5 * time.Second  // streams and consumers are looked after at most so often
 	cancelMemory  = 30 * time.Second // a cancellation is remembered for a job that is still on its way
 	lastWords     = 2 * time.Second  // for usage and final events to be confirmed at the end
 )
@@ -69,7 +69,7 @@ type Consumer struct {
 	stopCancel context.CancelFunc
 	wg         sync.WaitGroup // attempts
 	aux        sync.WaitGroup // everything else
-	missing    atomic.Bool    // the broker may not know the pool's consumers
+	missing    atomic.Bool    // a stream or the pool's consumers may be missing
 	skew       atomic.Int64   // nanoseconds that the broker's clock is ahead
 	started    time.Time
 	usage      *usageLog

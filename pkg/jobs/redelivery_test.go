@@ -117,3 +117,37 @@ func TestQueueEmptied(t *testing.T) {
 		}
 	})
 }
+
+// Streams that somebody deleted are made again by whoever works.
+func TestStreamsDeleted(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		release := make(chan struct{})
+		r.worker(2, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return Outcome{}, context.Cause(ctx)
+			}
+			return Outcome{}, a.Answer([]byte("x"))
+		})
+		running := r.submit(cl, newJob("{}"))
+		awaitEvent(t, running, Started)
+		for _, name := range []string{r.conn.n.jobsStream(Interactive), r.conn.n.usageStream()} {
+			if err := r.conn.js.DeleteStream(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(release)
+		if res := collect(running, 5*time.Second); res.text != "x" || res.failed != nil {
+			t.Fatalf("%+v", res)
+		}
+		if u := r.usage(1)[0]; u.Status != StatusFinished {
+			t.Fatalf("%+v", u)
+		}
+		if res := collect(r.submit(cl, newJob("{}")), 10*time.Second); res.text != "x" || res.failed != nil {
+			t.Fatalf("%+v", res)
+		}
+		r.empty()
+	})
+}

@@ -43,21 +43,27 @@ func (k *Consumer) tend() {
 		for _, a := range k.all() {
 			k.care(a, now, lease, now.Sub(connected) > insistFor)
 		}
-		k.usage.again(now)
+		if k.usage.again(now) {
+			k.missing.Store(true)
+		}
 		k.question(now)
 		k.lapse(now)
 		if now.Sub(restored) >= restoreEvery && k.conn.Ready() == nil && k.missing.Swap(false) {
 			restored = now
-			k.aux.Go(k.restorePool)
+			k.aux.Go(k.restore)
 		}
 	}
 }
 
-// restorePool creates the pool's consumers again, which somebody deleted.
-func (k *Consumer) restorePool() {
+// restore creates streams and the pool's consumers again if somebody deleted them.
+func (k *Consumer) restore() {
 	ctx, cancel := context.WithTimeout(k.stop, restoreEvery)
 	defer cancel()
-	if err := k.conn.EnsurePool(ctx, k.cfg.Pool); err != nil && k.stop.Err() == nil {
+	err := k.conn.restoreStreams(ctx)
+	if err == nil {
+		err = k.conn.EnsurePool(ctx, k.cfg.Pool)
+	}
+	if err != nil && k.stop.Err() == nil {
 		k.log.Warn("pool has no queue", "pool", k.cfg.Pool, "error", err)
 	}
 }

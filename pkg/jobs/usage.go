@@ -151,16 +151,18 @@ func (u *usageLog) flushLocked() {
 	}
 }
 
-// again publishes what was not confirmed in time.
-func (u *usageLog) again(now time.Time) {
+// again publishes what was not confirmed in time, and reports whether there was any.
+func (u *usageLog) again(now time.Time) (late bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for number, b := range u.sent {
 		if now.Sub(b.at) >= usageAgain {
+			late = true
 			b.at = now
 			u.publish(b.tenant, number, b.lines)
 		}
 	}
+	return late
 }
 
 // confirm takes the broker's answer to a message. A refusal, or nobody there, is
