@@ -36,22 +36,46 @@
 //
 // # Rules
 //
-//   - A frontend subscribes before it publishes.
-//   - Events carry attempt and number: a gap is filled or noticed, a stale attempt
-//     is ignored. Text never has a hole.
-//   - Exactly one closing event ends a Stream.
-//   - Acks decide nothing. A late ack can remove a job that another worker runs.
-//   - A job past its deadline is not started. Deadlines are durations since the
-//     broker's timestamp, so clocks need not agree.
-//   - Being handed back is no failure and counts toward nothing.
-//   - A worker holds no job without a free slot.
-//   - Memory is bounded: by stream, by body, by subscription.
-//   - No request asks NATS for a key or a model: both are watched (Keyring,
+// Each is followed by the tests that hold it.
+//
+//  1. A frontend subscribes before it publishes, and takes a job for accepted once
+//     it is known to be stored: by its ack or its first event (TestStreamedJob).
+//  2. Events carry attempt and number: a gap is filled, a stale attempt ignored.
+//     Text never has a hole (TestSequence, TestLostEvents, TestServerRestarts).
+//  3. Exactly one Done or Failed ends a Stream; an answer that broke off ends with
+//     Failed (TestWorkerDies, TestFailureWithinAnEvent).
+//  4. Once a streaming client has seen text, no other attempt adds to it: the
+//     attempt goes on or the stream fails (TestNoTextOfTwoAttempts,
+//     TestStopCutsShort). Before that, and of a JSON answer, a new attempt is
+//     invisible (TestWorkerDies).
+//  5. Acks decide nothing. A late ack can remove a job that another worker runs; a
+//     job that comes again to the worker that runs it goes on there
+//     (TestConsumerDeletedUnderARunningJob).
+//  6. A job past its deadline is not started. Deadlines are durations since the
+//     broker's timestamp by the broker's clock, whatever a worker's own shows
+//     (TestDeadlineInTheQueue, TestDeadlineByTheBrokersClock). Being handed back is
+//     no failure and counts toward nothing (TestDecide).
+//  7. A worker runs no job without a free slot, and lower classes leave the
+//     reserved slots alone (TestSlots, TestNeverMoreJobsThanSlots, TestClasses).
+//  8. Memory is bounded: by stream, by body, by subscription. A worker at a full
+//     window stops reading from its model until the frontend has read on
+//     (TestLargeAnswerSlowReader, TestLostAcks).
+//  9. No accepted job waits for nothing. What nobody runs is looked for in the
+//     queue, an attempt that its worker does not know is given up, what was deleted
+//     in the broker is made again (TestWorkerComesBackUnderItsName,
+//     TestQueueEmptied, TestStreamsDeleted).
+//  10. Secrets, prompts and answers are in no log line.
+//  11. No request asks NATS for a key or a model: both are watched (Keyring,
 //     Catalogue), and while NATS is away the last state stands.
-//   - On a cluster a read may miss a write that was just acknowledged. Every "not
+//  12. On a cluster a read may miss a write that was just acknowledged. Every "not
 //     there" that matters is the word of the stream's leader or of a conditional
-//     write.
-//   - Secrets, prompts and answers are in no log line.
+//     write (TestBodyIsReadBackAtOnce). Every test of the queue runs on one node
+//     and on a cluster of three.
+//
+// When nobody can be asked, time decides. A worker that is gone gives up its jobs
+// after 1 to 3 s, one that is only silent, or silent about a job, after 10 s; a
+// frontend that nobody answers for is gone after 5 s; a job's lease is the backstop
+// (Config.AckWait). The end of an attempt is told for 30 s of being connected.
 //
 // Errors that a client may see are *protocol.Error; every other error is for the
 // log.
