@@ -116,6 +116,14 @@ func (a *Attempt) beat(now time.Time) {
 	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, false)
 }
 
+// sayReturned tells the frontend not to hold this worker to the job. It need not
+// arrive: then the job counts as lost with the worker, should that go away.
+func (a *Attempt) sayReturned() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: returned}, false)
+}
+
 // acknowledge takes the frontend's word that it has everything up to number.
 func (a *Attempt) acknowledge(number uint32) {
 	a.mu.Lock()

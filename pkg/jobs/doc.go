@@ -54,7 +54,7 @@
 //  6. A job past its deadline is not started. Deadlines are durations since the
 //     broker's timestamp by the broker's clock, whatever a worker's own shows
 //     (TestDeadlineInTheQueue, TestDeadlineByTheBrokersClock). Being handed back is
-//     no failure and counts toward nothing (TestDecide).
+//     no failure and counts toward nothing (TestHandedBackCountsTowardNothing).
 //  7. A worker runs no job without a free slot, and lower classes leave the
 //     reserved slots alone (TestSlots, TestNeverMoreJobsThanSlots, TestClasses).
 //  8. Memory is bounded: by stream, by body, by subscription. A worker at a full

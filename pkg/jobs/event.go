@@ -20,6 +20,7 @@ const (
 	Done      EventKind = 6 // the answer is complete
 	Failed    EventKind = 7 // the job failed for good
 	heartbeat EventKind = 5 // the worker is alive and silent; its number is that of the last event
+	returned  EventKind = 8 // the worker gave the job back; its number is that of the last event
 
 	// What a frontend tells a worker about an attempt travels in the same frames.
 	ctlAck    EventKind = 16 // everything up to number was received

@@ -67,6 +67,12 @@ func (s *Stream) deliver(f *frame, control string, now time.Time) {
 		return
 	}
 	s.heard = now
+	if f.kind == returned {
+		if f.attempt == s.seq.attempt {
+			s.control, s.ack = "", ""
+		}
+		return
+	}
 	switch s.seq.offer(f.attempt, f.number, f.kind) {
 	case ignore:
 		if f.kind == heartbeat && s.acked { // it may be waiting at a full window for an ack that was lost

@@ -199,6 +199,9 @@ func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err erro
 	a.owed, a.removeBy = true, e.ack
 	a.mu.Unlock()
 	a.cancel(nil)
+	if e.status == StatusHandedBack {
+		a.sayReturned()
+	}
 	if e.status == StatusHandedBack && o.Usage.TotalTokens == 0 { // nothing was used: back at once
 		k.usageStored(a)
 		return

@@ -78,3 +78,33 @@ func TestStopCutsShort(t *testing.T) {
 		r.empty()
 	})
 }
+
+// However often a job is handed back, it does not count as lost with its workers.
+func TestHandedBackCountsTowardNothing(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := newJob("{}")
+		j.Stream = false
+		s := r.submit(cl, j)
+		stop, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range maxLost + 1 {
+			var h hold
+			k := r.worker(1, h.run)
+			awaitEvent(t, s, Started)
+			if err := k.Stop(stop); err == nil {
+				t.Fatal("nothing was cut")
+			}
+			within(t, 5*time.Second, "handed back", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return s.control == ""
+			})
+		}
+		r.worker(1, say("x"))
+		if res := collect(s, 10*time.Second); res.text != "x" || res.failed != nil || s.lost != 0 {
+			t.Fatalf("lost %d times: %+v", s.lost, res)
+		}
+		r.empty()
+	})
+}
