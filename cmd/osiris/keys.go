@@ -93,15 +93,15 @@ func (c *keysList) run(ctx context.Context, std service.IO) int {
 		if err != nil {
 			return err
 		}
+		if len(all) == 0 {
+			_, err := fmt.Fprintf(std.Stdout, "no keys; create one with: %s\n", createHint(&c.CommonFlags, c.DataDir, std.Environ))
+			return err
+		}
 		return printKeys(std.Stdout, all, time.Now())
 	})
 }
 
 func printKeys(w io.Writer, all []jobs.Key, now time.Time) error {
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(w, "no keys; create one with: osiris keys create --name NAME")
-		return err
-	}
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tNAME\tTENANT\tKEY\tMODELS\tCREATED\tSTATE")
 	for _, k := range all {

@@ -90,6 +90,8 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 	}
 	return service.Main(ctx, service.Params{
 		Name: name, Frontend: true, Worker: true, Embedded: true, Options: options, Config: cfg,
-		Ready: func(info service.Info) { welcome(std.Stdout, info) },
+		Ready: func(info service.Info) {
+			welcome(std.Stdout, info, createHint(&c.CommonFlags, info.DataDir, std.Environ))
+		},
 	}, std)
 }

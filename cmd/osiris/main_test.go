@@ -153,7 +153,7 @@ func TestUp(t *testing.T) {
 	}
 
 	again := startUp(t, nil, "--data-dir", dir)
-	out = again.stdout.await(t, "osiris keys create")
+	out = again.stdout.await(t, "osiris keys create --name NAME --data-dir "+dir+"\n")
 	if strings.Contains(out, "sk-osiris-") {
 		t.Errorf("a later start prints a key: %s", out)
 	}
@@ -235,7 +235,10 @@ func TestCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	data := filepath.Join(dir, "data")
+	data, missing := filepath.Join(dir, "data"), filepath.Join(dir, "missing")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args           []string
 		environ        []string
@@ -256,7 +259,10 @@ func TestCommands(t *testing.T) {
 		{args: []string{"up", "--slots=-5"}, code: 1, stderr: []string{"--slots: worker.slots: -5 is too small"}},
 		{args: []string{"up", "--listen", taken.Addr().String(), "--data-dir", data}, code: 1, stderr: []string{"is in use by another program", "--listen"}},
 		{args: []string{"up", "--listen", "127.0.0.1:0", "--admin-listen", taken.Addr().String(), "--data-dir", data}, code: 1, stderr: []string{"admin port", "--admin-listen"}},
-		{args: []string{"keys", "list", "--data-dir", data}, stdout: []string{"no keys"}},
+		{args: []string{"keys", "list", "--data-dir", data}, stdout: []string{"no keys", "osiris keys create --name NAME --data-dir " + data + "\n"}},
+		{args: []string{"keys", "list", "--data-dir", missing}, code: 1, stderr: []string{"no data folder " + missing, "osiris up", "--data-dir", "--nats-url"}},
+		{args: []string{"keys", "create", "--data-dir", missing}, code: 1, stderr: []string{"no data folder " + missing}},
+		{args: []string{"keys", "revoke", "n", "--data-dir", missing}, code: 1, stderr: []string{"no data folder " + missing}},
 		{args: []string{"keys", "create", "--data-dir", data, "--name", "n", "--tenant", "t", "--models", "a,b", "--expires", "30d"}, stdout: []string{"sk-osiris-"}, stderr: []string{"tenant t"}},
 		{args: []string{"keys", "create", "--data-dir", data, "--expires", "yesterday"}, code: 2, stderr: []string{"--expires"}},
 		{args: []string{"keys", "create", "--data-dir", data, "--expires", "2001-01-01"}, code: 2, stderr: []string{"over already"}},
@@ -285,5 +291,8 @@ func TestCommands(t *testing.T) {
 				t.Error("a secret is printed")
 			}
 		})
+	}
+	if _, err := os.Stat(missing); !os.IsNotExist(err) {
+		t.Errorf("a command made the folder: %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // welcome tells a person what runs and what to do next. A new key is shown here and
-// nowhere else.
-func welcome(w io.Writer, info service.Info) {
+// nowhere else; keysCreate is the command for another one.
+func welcome(w io.Writer, info service.Info, keysCreate string) {
 	url := "http://" + service.Reachable(info.API)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Osiris is ready.\n\n")
@@ -24,7 +24,7 @@ func welcome(w io.Writer, info service.Info) {
 	}
 	switch {
 	case info.NewKey == "":
-		fmt.Fprintf(&b, "  Keys     kept from before; another one: osiris keys create --name NAME\n")
+		fmt.Fprintf(&b, "  Keys     kept from before; another one: %s\n", keysCreate)
 	case info.Preset:
 		fmt.Fprintf(&b, "  API key  the one in OSIRIS_BOOTSTRAP_KEY\n")
 		curl(&b, url, "$OSIRIS_BOOTSTRAP_KEY")

@@ -88,7 +88,8 @@ type Queue struct {
 }
 
 // OpenQueue connects to nats.url; without one to the osiris up that has the data
-// folder; and when none runs, it opens the folder itself.
+// folder; and when none runs, it opens the folder itself, which must exist: a key in a
+// new one would open no door.
 func OpenQueue(ctx context.Context, cfg *config.Config, environ []string, log *slog.Logger) (*Queue, error) {
 	jc, err := jobsConfig(cfg, "osiris-command", log)
 	if err != nil {
@@ -110,6 +111,9 @@ func (q *Queue) local(jc *jobs.Config, cfg *config.Config, environ []string, log
 	dir, err := DataDir(cfg, environ)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no data folder %s: osiris up makes it; name another with --data-dir, or a server with --nats-url", dir)
 	}
 	q.server, err = startEmbedded(cfg, dir, true, log)
 	if err == nil {
