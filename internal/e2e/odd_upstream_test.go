@@ -24,7 +24,7 @@ const hello = "Hello there, world"
 // TestOddUpstreams holds what clients see of model servers that are odd or broken:
 // the right answer, or an error that says so. Never half an answer that looks whole.
 func TestOddUpstreams(t *testing.T) {
-	s := start(t, options{provider: "timeouts: {connect: 2s, first_token: 1s, idle: 1s, total: 4s}"})
+	s := start(t, options{provider: "timeouts: {connect: 2s, first_token: 4s, idle: 4s, total: 10s}"})
 	for name, tc := range oddUpstreams() {
 		slug := "odd-" + strings.ReplaceAll(name, " ", "-")
 		s.model.on(slug, tc.script)
