@@ -55,6 +55,12 @@ func (c *Conn) PublishModels(ctx context.Context, m PoolModels) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("publish models: %w", err)
 	}
+	c.mu.Lock()
+	if c.said == nil {
+		c.said = map[string]PoolModels{}
+	}
+	c.said[m.Pool] = m
+	c.mu.Unlock()
 	value, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("publish models: %w", err)

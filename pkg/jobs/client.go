@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,7 +37,8 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	workers *liveness // owned by watch and the dispatcher
+	missing atomic.Bool // the broker may have lost the streams
+	workers *liveness   // owned by watch and the dispatcher
 	depth   *admission
 
 	mu       sync.RWMutex // guards the maps, not the values

@@ -30,6 +30,8 @@ type Conn struct {
 
 	closed chan struct{} // closed by NATS's handler once nothing of nc runs any more
 
+	mu   sync.Mutex            // guards said
+	said map[string]PoolModels // by pool: what this connection last published
 }
 
 // Connect connects and creates what is missing: streams, buckets. It keeps

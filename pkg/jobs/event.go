@@ -161,9 +161,9 @@ func (e Event) Done() (Outcome, error) {
 
 func (o *Outcome) encode(dst []byte) []byte {
 	dst = o.Timing.encode(dst)
-	dst = appendText(dst, fieldProvider, o.Provider)
-	dst = appendText(dst, fieldTarget, o.Target)
-	dst = appendText(dst, fieldFinish, o.FinishReason)
+	dst = appendText(dst, fieldProvider, clip(o.Provider))
+	dst = appendText(dst, fieldTarget, clip(o.Target))
+	dst = appendText(dst, fieldFinish, clip(o.FinishReason))
 	dst = appendNumber(dst, fieldPrompt, o.Usage.PromptTokens)
 	dst = appendNumber(dst, fieldCompletion, o.Usage.CompletionTokens)
 	dst = appendNumber(dst, fieldTotal, o.Usage.TotalTokens)
@@ -192,3 +192,6 @@ func (e Event) decode(kind EventKind, take func(tag byte, value []byte)) error {
 }
 
 func micros(v []byte) time.Duration { return time.Duration(number[int64](v)) * time.Microsecond }
+
+// clip bounds a name that somebody else chose.
+func clip(s string) string { return s[:min(len(s), 256)] }

@@ -33,6 +33,9 @@ type frame struct {
 	data    []byte
 }
 
+// last reports whether nothing of the attempt follows the frame.
+func (f *frame) last() bool { return f.kind.final() && !f.more }
+
 var errBadFrame = errors.New("malformed event frame")
 
 func appendFrame(dst []byte, f *frame) []byte {

@@ -164,11 +164,42 @@ func TestLostAcks(t *testing.T) {
 // An answer that broke off within an event does not spoil the error after it.
 func TestFailureWithinAnEvent(t *testing.T) {
 	s := &Stream{cl: &Client{}}
-	s.seq.offer(1, 1, Started)
+	s.seq.offer(1, 1, Started, false)
 	s.keepLocked(&frame{attempt: 1, number: 1, kind: Answer, more: true, data: []byte("half")})
 	s.failLocked(protocol.ErrWorkerLost())
 	res := collect(s, 0)
 	if res.failed == nil || res.failed.Code != protocol.ErrWorkerLost().Code || res.failed.Status != protocol.ErrWorkerLost().Status {
 		t.Fatalf("%+v", res.failed)
 	}
+}
+
+// A server that comes back without its data is furnished again, and serves.
+func TestStreamsLost(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		k := r.worker(1, say("x"))
+		if err := k.conn.PublishModels(t.Context(), PoolModels{Pool: "default", Models: []Model{{ID: "m"}}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range r.conn.streams() {
+			if err := r.conn.js.DeleteStream(t.Context(), want.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if res := collect(r.submit(cl, newJob("{}")), 20*time.Second); res.text != "x" || res.failed != nil {
+			t.Fatalf("%+v %v", res.failed, res.err)
+		}
+	})
+}
+
+// An end too long for one frame ends the stream with its last part.
+func TestLongEnd(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		long := strings.Repeat("why ", maxFrameData/2)
+		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrUpstream(long) })
+		if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.failed == nil || res.failed.Message != long || res.err != nil {
+			t.Fatalf("%v", res.err)
+		}
+	})
 }

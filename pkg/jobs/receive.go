@@ -73,7 +73,7 @@ func (s *Stream) deliver(f *frame, control string, now time.Time) {
 		}
 		return
 	}
-	switch s.seq.offer(f.attempt, f.number, f.kind) {
+	switch s.seq.offer(f.attempt, f.number, f.kind, f.last()) {
 	case ignore:
 		if f.kind == heartbeat && s.acked { // it may be waiting at a full window for an ack that was lost
 			s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: s.taken, kind: ctlAck})
@@ -99,7 +99,7 @@ func (s *Stream) deliver(f *frame, control string, now time.Time) {
 		}
 	}
 	s.keepLocked(f)
-	if f.kind.final() {
+	if f.last() {
 		s.ended = true
 		s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: f.number, kind: ctlAck})
 	}
@@ -167,7 +167,8 @@ func (cl *Client) onAck(m *nats.Msg) {
 		return
 	}
 	var ack pubAck
-	if len(m.Data) == 0 { // no responders: the stream has no leader just now; watch publishes again
+	if len(m.Data) == 0 { // no responders: the stream has no leader just now, or is gone; watch publishes again
+		cl.missing.Store(true)
 		return
 	}
 	if err := json.Unmarshal(m.Data, &ack); err != nil {

@@ -57,6 +57,9 @@ func (cl *Client) watch() {
 		for _, w := range cl.workers.silent(now) {
 			asking.begin(w, cl.askWorker)
 		}
+		if cl.missing.Swap(false) {
+			asking.begin("streams", func(string) { cl.restore() })
+		}
 		cl.forgetControls(now)
 		var idle []*Stream
 		for _, s := range cl.all() {

@@ -20,15 +20,15 @@ type sequence struct {
 	closed  bool   // a final frame was accepted
 }
 
-// offer judges a frame by its attempt, number and kind. A heartbeat has no number
-// of its own: it carries that of the event before it.
-func (s *sequence) offer(attempt, number uint32, kind EventKind) verdict {
+// offer judges a frame by its attempt, number and kind, and whether it is the last. A
+// heartbeat has no number of its own: it carries that of the event before it.
+func (s *sequence) offer(attempt, number uint32, kind EventKind, last bool) verdict {
 	if s.closed || attempt < s.attempt {
 		return ignore
 	}
 	if attempt > s.attempt {
 		if kind != heartbeat && number == 1 {
-			*s = sequence{attempt: attempt, next: 2, closed: kind.final()}
+			*s = sequence{attempt: attempt, next: 2, closed: last}
 			return restart
 		}
 		return gap // its beginning is missing; the older attempt stays until that has come
@@ -46,7 +46,7 @@ func (s *sequence) offer(attempt, number uint32, kind EventKind) verdict {
 		return gap
 	}
 	s.next++
-	s.closed = kind.final()
+	s.closed = last
 	return accept
 }
 

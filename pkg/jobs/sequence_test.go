@@ -32,7 +32,7 @@ func TestSequence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var s sequence
 			for i, st := range steps {
-				if got := s.offer(st.attempt, st.number, st.kind); got != st.want {
+				if got := s.offer(st.attempt, st.number, st.kind, st.kind.final()); got != st.want {
 					t.Fatalf("step %d %+v: verdict %d", i, st, got)
 				}
 			}
@@ -54,7 +54,7 @@ func TestSequenceConverges(t *testing.T) {
 			if n == total {
 				kind = Done
 			}
-			v := s.offer(7, n, kind)
+			v := s.offer(7, n, kind, kind.final())
 			if v == accept || v == restart {
 				taken = append(taken, n)
 			}
@@ -71,7 +71,7 @@ func TestSequenceConverges(t *testing.T) {
 					}
 				}
 			case 2:
-				if v := s.offer(7, total, heartbeat); v == accept || v == restart {
+				if v := s.offer(7, total, heartbeat, false); v == accept || v == restart {
 					t.Fatal("a heartbeat was taken for an event")
 				}
 			}

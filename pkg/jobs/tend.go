@@ -55,15 +55,12 @@ func (k *Consumer) tend() {
 	}
 }
 
-// restore creates streams and the pool's consumers again if somebody deleted them.
+// restore creates streams and the pool's consumers again if somebody deleted them, or
+// the server lost them.
 func (k *Consumer) restore() {
 	ctx, cancel := context.WithTimeout(k.stop, restoreEvery)
 	defer cancel()
-	err := k.conn.restoreStreams(ctx)
-	if err == nil {
-		err = k.conn.EnsurePool(ctx, k.cfg.Pool)
-	}
-	if err != nil && k.stop.Err() == nil {
+	if err := k.conn.restore(ctx, k.cfg.Pool); err != nil && k.stop.Err() == nil {
 		k.log.Warn("pool has no queue", "pool", k.cfg.Pool, "error", err)
 	}
 }

@@ -48,22 +48,24 @@ func (c *Conn) prepare(ctx context.Context) error {
 	return nil
 }
 
-// restoreStreams creates streams that were deleted; what is there stays as it is.
-func (c *Conn) restoreStreams(ctx context.Context) error {
+// restoreStreams creates streams that were deleted, and reports whether there were
+// any; what is there stays as it is.
+func (c *Conn) restoreStreams(ctx context.Context) (made bool, err error) {
 	for _, want := range c.streams() {
 		err := c.persist(ctx, "restore stream "+want.Name, func(ctx context.Context) error {
 			_, err := c.js.Stream(ctx, want.Name)
 			if !hasCode(err, jetstream.JSErrCodeStreamNotFound) {
 				return err
 			}
+			made = true
 			c.log.Error("stream is missing and made anew", "stream", want.Name)
 			return c.createStream(ctx, want, false)
 		})
 		if err != nil {
-			return fmt.Errorf("restore stream %s: %w", want.Name, err)
+			return made, fmt.Errorf("restore stream %s: %w", want.Name, err)
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // streams returns the configuration of every stream, those below buckets included.
