@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -69,7 +70,8 @@ func settingsTable() string {
 	return b.String()
 }
 
-// TestExample holds that the example is what it says: every setting with its default.
+// TestExample holds that the example is what it says: every setting with its default,
+// good as it is and with everything uncommented.
 func TestExample(t *testing.T) {
 	data, err := os.ReadFile(exampleFile)
 	if err != nil {
@@ -83,18 +85,33 @@ func TestExample(t *testing.T) {
 			t.Errorf("%s does not name %s", exampleFile, s.Path)
 		}
 	}
-	environ := []string{"OPENAI_API_KEY=a", "ANTHROPIC_API_KEY=b", "AZURE_API_KEY=c"}
-	for _, p := range []Program{All, FrontendOnly, WorkerOnly} {
-		if _, err := Load(Options{File: exampleFile, Program: p, Environ: environ}); err != nil {
-			t.Errorf("the example: %v", err)
-		}
-	}
 	// Each commented setting at the top is at its default.
-	top, _, _ := strings.Cut(text, "\nproviders:")
+	top, sections, ok := strings.Cut(text, "\n#providers:")
+	if !ok {
+		t.Fatalf("%s lacks its commented providers", exampleFile)
+	}
 	uncommented := regexp.MustCompile(`(?m)^( *)#([a-z_]+:)`).ReplaceAllString(top, "$1$2")
 	cfg := load(t, uncommented)
 	want := DefaultConfig()
 	if got := cfg.String(); got != want.String() {
 		t.Errorf("uncommented, the example is not the defaults:\n%s\nwant:\n%s", got, want)
+	}
+	sections = regexp.MustCompile(`(?m)^#(  |[a-z]+:)`).ReplaceAllString("#providers:"+sections, "$1")
+	everything := regexp.MustCompile(`(?m)^( +)# ([a-z_]+: )`).ReplaceAllString(sections, "$1$2")
+	all := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(all, []byte(uncommented+"\n"+everything), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"OPENAI_API_KEY=a", "ANTHROPIC_API_KEY=b", "AZURE_API_KEY=c"}
+	for _, p := range []Program{All, FrontendOnly, WorkerOnly} {
+		if _, err := Load(Options{File: exampleFile, Program: p}); err != nil {
+			t.Errorf("the example, without any variable: %v", err)
+		}
+		cfg, err := Load(Options{File: all, Program: p, Environ: environ})
+		if err != nil {
+			t.Errorf("the example, uncommented: %v", err)
+		} else if len(cfg.Providers) != 4 || len(cfg.Models) != 1 {
+			t.Errorf("uncommented, the example has %d providers and %d models", len(cfg.Providers), len(cfg.Models))
+		}
 	}
 }
