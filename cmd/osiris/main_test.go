@@ -205,6 +205,19 @@ func TestBootstrapKey(t *testing.T) {
 	if n := strings.Count(stdout.String(), "bootstrap"); n != 1 {
 		t.Errorf("%d bootstrap keys after two starts: %s", n, stdout)
 	}
+
+	if code := run(t.Context(), []string{"keys", "revoke", "bootstrap"}, service.IO{Environ: environ, Stdout: io.Discard, Stderr: io.Discard}); code != 0 {
+		t.Fatalf("revoke: %d", code)
+	}
+	p := startUp(t, environ)
+	url := regexp.MustCompile(`http://\S+/v1`).FindString(p.stdout.await(t, "another one"))
+	if code, _ := complete(t, url, "my-very-own-secret-key", plain); code != 401 {
+		t.Errorf("the revoked key: %d", code)
+	}
+	p.stop(t)
+	if log := p.stderr.String(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "revoked key") || strings.Contains(log, "my-very-own") {
+		t.Errorf("the log does not warn once of the revoked key: %s", log)
+	}
 }
 
 func TestSecondProcessOnTheData(t *testing.T) {

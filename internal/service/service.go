@@ -133,7 +133,7 @@ func (r *instance) start(ctx context.Context) error {
 // createFirstKey comes late: little can fail any more before a new key is shown.
 func (r *instance) createFirstKey(ctx context.Context) (err error) {
 	bootstrap := r.Config.BootstrapKey
-	r.info.NewKey, err = firstKey(ctx, r.conn, bootstrap, r.Embedded)
+	r.info.NewKey, err = firstKey(ctx, r.conn, bootstrap, r.Embedded, r.log)
 	r.info.Preset = r.info.NewKey != "" && bootstrap != ""
 	return err
 }

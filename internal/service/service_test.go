@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -248,7 +249,7 @@ func TestNoKeyNoListening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := firstKey(t.Context(), q.Conn, "sk-osiris-late-key", false); err != nil {
+	if _, err := firstKey(t.Context(), q.Conn, "sk-osiris-late-key", false, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	info := frontend.ready(t)
