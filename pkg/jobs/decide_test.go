@@ -53,7 +53,7 @@ func TestJudge(t *testing.T) {
 		want    health
 	}{
 		{0, false, healthy}, {time.Second, false, healthy}, {1200 * time.Millisecond, false, suspect},
-		{2500 * time.Millisecond, false, dead}, {10 * time.Second, false, hopeless}, {0, true, hopeless},
+		{2500 * time.Millisecond, false, dead}, {10 * time.Second, false, hopeless}, {time.Second, true, dead}, {2 * time.Second, true, hopeless},
 	} {
 		if got := judge(c.silence, c.gone); got != c.want {
 			t.Errorf("silent for %s, gone %t: %d, want %d", c.silence, c.gone, got, c.want)

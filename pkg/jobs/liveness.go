@@ -8,11 +8,12 @@ import (
 // A worker that was not heard for suspectAfter is asked whether it is there; if
 // nobody answers for its address, or it stays silent until deadAfter, its jobs are
 // given to others. Text that a client has seen cannot be given to others, so a
-// stream is given up only when the worker's address is gone or at hopelessAfter.
+// stream is given up only when the worker's address stays gone, or at hopelessAfter.
 const (
 	beatEvery     = 500 * time.Millisecond
 	suspectAfter  = 1200 * time.Millisecond
 	deadAfter     = 2500 * time.Millisecond
+	goneForGood   = 2 * time.Second // a worker that changes to another node is away for less
 	hopelessAfter = 10 * time.Second
 	forgetAfter   = 10 * time.Minute
 )
@@ -30,9 +31,9 @@ const (
 // judge decides from a worker's silence, and whether its address was found gone.
 func judge(silence time.Duration, gone bool) health {
 	switch {
-	case gone || silence >= hopelessAfter:
+	case silence >= hopelessAfter, gone && silence >= goneForGood:
 		return hopeless
-	case silence >= deadAfter:
+	case gone, silence >= deadAfter:
 		return dead
 	case silence >= suspectAfter:
 		return suspect
