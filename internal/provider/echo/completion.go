@@ -1,7 +1,6 @@
 package echo
 
 import (
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -66,41 +65,28 @@ func (p *player) completion(req *provider.Request, now time.Time) ([]byte, error
 	return json.Marshal(&c, jsontext.AllowInvalidUTF8(true))
 }
 
-// message joins the pieces.
+// message is what the segments say as a whole.
 func (s *script) message() said {
 	m := said{Role: "assistant"}
-	texts := make(map[pieceKind]*strings.Builder)
-	for i := range s.pieces {
-		piece := &s.pieces[i]
-		switch piece.kind {
-		case pieceCall:
-			m.open(piece.call)
-		case pieceArguments:
-			continue // joined by arguments
-		default:
-			if texts[piece.kind] == nil {
-				texts[piece.kind] = new(strings.Builder)
-			}
-			texts[piece.kind].WriteString(piece.text)
+	for i := range s.segments {
+		one := &s.segments[i]
+		switch text := one.whole(); {
+		case one.kind == pieceCall:
+			m.open(one.call)
+		case one.kind == pieceReasoning:
+			m.Reasoning = text
+		case one.kind == pieceContent:
+			m.Content = &text
+		case one.kind == pieceRefusal:
+			m.Refusal = &text
+		case one.kind == pieceArguments:
+			m.give(one.index, text)
 		}
 	}
-	if b := texts[pieceReasoning]; b != nil {
-		m.Reasoning = b.String()
-	}
-	m.Content, m.Refusal = textOf(texts[pieceContent]), textOf(texts[pieceRefusal])
-	if len(s.pieces) == 0 {
+	if len(s.segments) == 0 {
 		m.Content = new(string)
 	}
-	s.arguments(&m)
 	return m
-}
-
-func textOf(b *strings.Builder) *string {
-	if b == nil {
-		return nil
-	}
-	text := b.String()
-	return &text
 }
 
 func (m *said) open(c *call) {
@@ -114,25 +100,14 @@ func (m *said) open(c *call) {
 	}
 }
 
-// arguments fills in what the calls of m are given.
-func (s *script) arguments(m *said) {
-	joined := make(map[int]*strings.Builder)
-	for i := range s.pieces {
-		if piece := &s.pieces[i]; piece.kind == pieceArguments {
-			if joined[piece.index] == nil {
-				joined[piece.index] = new(strings.Builder)
-			}
-			joined[piece.index].WriteString(piece.text)
-		}
-	}
-	for i, b := range joined {
-		switch {
-		case m.FunctionCall != nil:
-			m.FunctionCall.Arguments = b.String()
-		case m.ToolCalls[i].Custom != nil:
-			m.ToolCalls[i].Custom.Input = b.String()
-		default:
-			m.ToolCalls[i].Function.Arguments = b.String()
-		}
+// give fills in the arguments of the call at index.
+func (m *said) give(index int, arguments string) {
+	switch {
+	case m.FunctionCall != nil:
+		m.FunctionCall.Arguments = arguments
+	case m.ToolCalls[index].Custom != nil:
+		m.ToolCalls[index].Custom.Input = arguments
+	default:
+		m.ToolCalls[index].Function.Arguments = arguments
 	}
 }

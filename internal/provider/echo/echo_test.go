@@ -242,6 +242,16 @@ func TestModels(t *testing.T) {
 	}
 }
 
+// tokenize cuts s into tokens.
+func tokenize(s string) (tokens []string) {
+	for s != "" {
+		n := nextToken(s)
+		tokens = append(tokens, s[:n])
+		s = s[n:]
+	}
+	return tokens
+}
+
 func FuzzTokenize(f *testing.F) {
 	for _, s := range []string{"", " ", "Hello, world!  ", "a\u0301b", "你好，世界", "👩‍👩‍👧‍👦", strings.Repeat("long", 20), "\xff\xfe"} {
 		f.Add(s)

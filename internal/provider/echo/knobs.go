@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxTokens = 1 << 20
+	maxTokens = 1_000_000
 	maxBytes  = 64 << 20
 	maxCalls  = 128
 )

@@ -27,13 +27,12 @@ func (p *player) logprob(piece *piece, n int) []byte {
 
 // allLogprobs is the logprobs object of the whole answer; null if not asked for.
 func (p *player) allLogprobs() jsontext.Value {
-	if !p.prompt.logprobs || len(p.script.pieces) == 0 {
+	if !p.prompt.logprobs || len(p.script.segments) == 0 {
 		return jsontext.Value("null")
 	}
 	lists := map[pieceKind][]byte{}
 	said := 0
-	for i := range p.script.pieces {
-		piece := &p.script.pieces[i]
+	for piece := range p.script.pieces() {
 		if piece.kind != pieceCall {
 			said++
 		}

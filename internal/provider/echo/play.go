@@ -32,9 +32,8 @@ func (p *player) play(ctx context.Context) error {
 	if err := p.clock.pass(ctx, p.knobs.first); err != nil {
 		return err
 	}
-	said := 0
-	for i := range p.script.pieces {
-		piece := &p.script.pieces[i]
+	said, opened := 0, false
+	for piece := range p.script.pieces() {
 		if piece.kind != pieceCall {
 			if p.knobs.fail.wanted() && said == p.knobs.fail.after {
 				return p.fail(ctx)
@@ -46,12 +45,13 @@ func (p *player) play(ctx context.Context) error {
 			}
 			said++
 		}
-		if i == 0 {
+		if !opened {
+			opened = true
 			if err := p.open(); err != nil {
 				return err
 			}
 		}
-		if err := p.each(func(c *protocol.Choice) { p.fill(c, piece, said) }); err != nil {
+		if err := p.each(func(c *protocol.Choice) { p.fill(c, &piece, said) }); err != nil {
 			return err
 		}
 	}
@@ -69,7 +69,7 @@ func (p *player) open() error {
 
 // close says why each choice ends, and the usage.
 func (p *player) close() error {
-	if len(p.script.pieces) == 0 {
+	if len(p.script.segments) == 0 {
 		if err := p.open(); err != nil {
 			return err
 		}

@@ -36,8 +36,8 @@ type tool struct {
 }
 
 type message struct {
-	Role      string         `json:"role"`
-	Content   jsontext.Value `json:"content"`
+	Role      string  `json:"role"`
+	Content   content `json:"content"`
 	ToolCalls []struct {
 		Function struct {
 			Name      string `json:"name"`
@@ -48,6 +48,20 @@ type message struct {
 			Input string `json:"input"`
 		} `json:"custom"`
 	} `json:"tool_calls"`
+}
+
+// content is a message's content as text.
+type content string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom: no copy of the raw content, which
+// may be most of a large request, is made.
+func (c *content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	raw, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	*c = content(contentText(raw))
+	return nil
 }
 
 type part struct {
@@ -106,7 +120,7 @@ func (p *prompt) readMessages(messages []message) {
 	var last string
 	for i := range messages {
 		m := &messages[i]
-		text := contentText(m.Content)
+		text := string(m.Content)
 		p.tokens += countTokens(text)
 		for _, c := range m.ToolCalls {
 			p.tokens += countTokens(c.Function.Name) + countTokens(c.Function.Arguments) + countTokens(c.Custom.Name) + countTokens(c.Custom.Input)

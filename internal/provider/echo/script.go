@@ -33,9 +33,9 @@ type call struct {
 }
 
 // script is what one choice says, from its beginning to its end. All choices of a
-// request say the same.
+// request say the same. It holds texts, not pieces: those are a million at most.
 type script struct {
-	pieces    []piece
+	segments  []segment
 	finish    string
 	tokens    int
 	reasoning int // tokens of them
@@ -44,22 +44,30 @@ type script struct {
 // write decides what is said. jobID makes the ids of tool calls unique.
 func write(p *prompt, k *knobs, jobID string) *script {
 	s := &script{finish: "stop"}
-	for _, t := range tokenize(k.reasoning) {
-		s.pieces = append(s.pieces, piece{kind: pieceReasoning, text: t})
-	}
+	s.say(segment{kind: pieceReasoning, text: k.reasoning})
 	switch t := p.toCall(k); {
 	case k.refusal != "":
-		s.say(pieceRefusal, tokenize(k.refusal))
+		s.say(segment{kind: pieceRefusal, text: k.refusal})
 	case t != nil:
 		s.callTool(t, k, jobID, p.text)
 	default:
-		s.say(pieceContent, p.words(k))
+		s.say(p.words(k))
 	}
-	s.limit(p.maxTokens)
+	s.limit(p.maxTokens, p.room())
 	if k.finish != "" {
 		s.finish = k.finish
 	}
 	return s
+}
+
+// room is how many bytes one choice may say, so that a whole answer is bounded.
+// Logprobs show each byte as a number, once for each alternative.
+func (p *prompt) room() int {
+	shown := 1
+	if p.logprobs {
+		shown = 8 * (1 + p.topLogprobs)
+	}
+	return maxBytes / (p.choices * shown)
 }
 
 // toCall returns the tool to be called, or nil.
@@ -73,14 +81,16 @@ func (p *prompt) toCall(k *knobs) *tool {
 	return &tool{name: k.tool}
 }
 
-// words returns the tokens of the text.
-func (p *prompt) words(k *knobs) []string {
+// words is what the text says.
+func (p *prompt) words(k *knobs) segment {
 	text := p.text
 	if k.text != nil {
 		text = *k.text
 	}
 	text = p.formatted(text)
-	text = strings.Repeat(text, min(max(k.repeat, 1), 1+maxBytes/max(len(text), 1)))
+	if k.repeat > 1 {
+		text = strings.Repeat(text, max(1, min(k.repeat, maxBytes/max(len(text), 1))))
+	}
 	if k.big > 0 {
 		text = fill(k.big) + text
 	}
@@ -89,11 +99,11 @@ func (p *prompt) words(k *knobs) []string {
 			text = text[:at]
 		}
 	}
-	tokens := tokenize(text)
-	if k.big > 0 && len(text) >= k.big {
-		tokens = append([]string{text[:k.big]}, tokenize(text[k.big:])...)
+	words := segment{kind: pieceContent, text: text, want: k.tokens}
+	if len(text) >= k.big {
+		words.head = k.big
 	}
-	return stretch(tokens, k.tokens)
+	return words
 }
 
 // formatted keeps the request's response_format.
@@ -107,25 +117,9 @@ func (p *prompt) formatted(text string) string {
 	if p.schema != nil {
 		return instance(p.schema, text)
 	}
-	quoted, _ := jsontext.AppendQuote(nil, text) // invalid UTF-8 is replaced
-	return `{"echo": ` + string(quoted) + `}`
-}
-
-// stretch repeats or shortens tokens to n of them, if n is not 0.
-func stretch(tokens []string, n int) []string {
-	if n == 0 || len(tokens) == 0 {
-		return tokens[:min(len(tokens), maxTokens)]
-	}
-	size := 0
-	out := make([]string, 0, n)
-	for i := range n {
-		t := tokens[i%len(tokens)]
-		if size += len(t); size > maxBytes {
-			break
-		}
-		out = append(out, t)
-	}
-	return out
+	object := append(make([]byte, 0, len(text)+len(text)/8+16), `{"echo": `...)
+	object, _ = jsontext.AppendQuote(object, text) // invalid UTF-8 is replaced
+	return string(append(object, '}'))
 }
 
 // fill returns n bytes of text.
@@ -134,9 +128,10 @@ func fill(n int) string {
 	return strings.Repeat(line, n/len(line)+1)[:n]
 }
 
-func (s *script) say(kind pieceKind, tokens []string) {
-	for _, t := range tokens {
-		s.pieces = append(s.pieces, piece{kind: kind, text: t})
+// say adds a segment that has something to say.
+func (s *script) say(one segment) {
+	if one.text != "" {
+		s.segments = append(s.segments, one)
 	}
 }
 
@@ -156,26 +151,33 @@ func (s *script) callTool(t *tool, k *knobs, jobID, text string) {
 	}
 	for i := range calls {
 		c := &call{id: fmt.Sprintf("call_%s%d", jobID, i), tool: t}
-		s.pieces = append(s.pieces, piece{kind: pieceCall, index: i, call: c})
-		for _, token := range tokenize(arguments) {
-			s.pieces = append(s.pieces, piece{kind: pieceArguments, index: i, text: token, call: c})
-		}
+		s.segments = append(s.segments, segment{kind: pieceCall, index: i, call: c})
+		s.say(segment{kind: pieceArguments, index: i, call: c, text: arguments})
 	}
 }
 
-// limit counts the tokens and ends the script after most of them, if most is not 0.
-func (s *script) limit(most int) {
-	for i := range s.pieces {
-		if s.pieces[i].kind == pieceCall {
+// limit measures the script and ends it after most tokens, if most is not 0, and at
+// the bounds of the model.
+func (s *script) limit(most, room int) {
+	bound := maxTokens
+	if most > 0 {
+		bound = min(most, bound)
+	}
+	for i := range s.segments {
+		one := &s.segments[i]
+		more := one.measure(bound-s.tokens, room)
+		s.tokens += one.count
+		room -= one.said
+		if one.kind == pieceReasoning {
+			s.reasoning += one.count
+		}
+		if !more {
 			continue
 		}
-		if most > 0 && s.tokens == most {
-			s.pieces, s.finish = s.pieces[:i], "length"
-			return
+		s.segments = s.segments[:i+min(one.count, 1)]
+		if s.tokens == most {
+			s.finish = "length"
 		}
-		s.tokens++
-		if s.pieces[i].kind == pieceReasoning {
-			s.reasoning++
-		}
+		return
 	}
 }

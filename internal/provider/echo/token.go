@@ -59,18 +59,7 @@ func kindOf(r rune) runeKind {
 // joins reports whether r belongs to the character before it.
 func joins(r rune) bool { return unicode.Is(unicode.M, r) || r == '\u200d' }
 
-// tokenize cuts s into tokens; together they are s.
-func tokenize(s string) []string {
-	tokens := make([]string, 0, len(s)/5+1)
-	for s != "" {
-		n := nextToken(s)
-		tokens = append(tokens, s[:n])
-		s = s[n:]
-	}
-	return tokens
-}
-
-// countTokens is len(tokenize(s)).
+// countTokens is the number of tokens of s.
 func countTokens(s string) int {
 	count := 0
 	for s != "" {
