@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -10,9 +11,9 @@ import (
 )
 
 const (
-	minReadRate   = 1 << 10         // bytes/s below which a sender gets no more time
-	lingerFor     = 2 * time.Second // how long a refused sender may go on sending
-	stallRefreshs = 4               // write deadlines are pushed this often per WriteStall
+	minReadRate = 1 << 10         // bytes/s below which a sender gets no more time
+	lingerFor   = 2 * time.Second // how long a refused sender may go on sending
+	stallLooks  = 8               // a blocked write is looked at this often per WriteStall
 )
 
 // conn is a client's connection. It gives senders and readers time as long as
@@ -74,30 +75,60 @@ func (c *conn) earnedTime(err error) bool {
 	return c.Conn.SetReadDeadline(time.Now().Add(c.window)) == nil
 }
 
-// Write gives the client WriteStall to take something of what is written.
+// Write gives the client WriteStall to take something of what is written, then
+// resets the connection. What the kernel buffers counts once the client's side
+// has it: a large buffer of a slow reader frees itself in long steps.
 func (c *conn) Write(p []byte) (int, error) {
 	stall := c.set.stall()
-	if now := time.Now(); now.Sub(c.pushed) > stall/stallRefreshs {
+	now := time.Now()
+	if now.Sub(c.pushed) > stall/stallLooks/2 || !c.partial {
 		if err := c.push(now, stall); err != nil {
 			return 0, err
 		}
 	}
-	written := 0
+	written, waiting, progress := 0, 0, now
 	for {
 		n, err := c.Conn.Write(p[written:])
 		written += n
-		if n == 0 || !c.partial || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
 		}
-		if err := c.push(time.Now(), stall); err != nil {
+		now = time.Now()
+		left := unsent(c.Conn)
+		if n > 0 || left < waiting {
+			progress = now
+		}
+		waiting = left
+		if !c.partial || now.Sub(progress) >= stall {
+			c.reset()
+			return written, err
+		}
+		if err := c.push(now, stall); err != nil {
 			return written, err
 		}
 	}
 }
 
+// push sets the deadline to the next look at a write, or to the end of one that
+// cannot be continued.
 func (c *conn) push(now time.Time, stall time.Duration) error {
 	c.pushed = now
+	if c.partial {
+		stall /= stallLooks
+	}
 	return c.Conn.SetWriteDeadline(now.Add(stall))
+}
+
+// reset lets Close forget what the client did not take. The kernel would keep it,
+// and the connection, for as long as the client lives.
+func (c *conn) reset() {
+	nc := c.Conn
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if t, ok := nc.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // it fails on a connection that is gone anyhow
+	}
 }
 
 // Close ends the connection. A sender that was refused in the middle of its

@@ -56,3 +56,21 @@ func (p *probe) open(nc net.Conn) bool {
 	}
 	return true
 }
+
+// unsent returns how many bytes the peer has not acknowledged yet, or 0 if that
+// cannot be told.
+func unsent(nc net.Conn) int {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	left := 0
+	if raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) }) != nil || err != nil {
+		return 0
+	}
+	return left
+}

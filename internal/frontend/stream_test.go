@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,6 +225,10 @@ func TestStalledReader(t *testing.T) {
 	}
 	if n := sent.Load(); n > 16<<20 { // the socket's buffers take up to 6 MB of it
 		t.Errorf("the worker could send %d bytes to nobody", n)
+	}
+	// An end would reach the client only after all that it does not take.
+	if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection ended with %v, not with a reset", err)
 	}
 }
 
