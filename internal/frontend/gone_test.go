@@ -83,6 +83,24 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
+// A client that closed its sending side counts as gone, and gets no answer that
+// could be taken for one.
+func TestHalfClosed(t *testing.T) {
+	for name, request := range map[string]string{"json": plainRequest, "stream": streamRequest} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, anyone(), nil)
+			c := r.raw(rawPost(request))
+			if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := io.ReadAll(c); len(got) > 0 { // a reset is as good as an end
+				t.Errorf("answered %q", got)
+			}
+			eventually(t, "the call ends", func() bool { return strings.Contains(r.log.String(), `"status":499`) })
+		})
+	}
+}
+
 func readUntil(t *testing.T, c net.Conn, text string) {
 	t.Helper()
 	in := bufio.NewReader(c)

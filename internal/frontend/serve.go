@@ -52,7 +52,7 @@ func (s *Server) serve(fc *fiber.Ctx) {
 		c.setHeaders(fc)
 	case errors.Is(err, errGone):
 		c.status, c.err = statusGone, err
-		fc.Context().SetConnectionClose()
+		c.conn.cut() // the server below would send an empty 200
 	default:
 		c.refuse(fc, err)
 	}

@@ -154,6 +154,9 @@ func (b *body) interrupted(err error) error {
 		b.fail(e)
 		return nil
 	}
+	if errors.Is(err, errGone) {
+		b.call.conn.cut() // headers may wait to be flushed
+	}
 	b.call.err = err
 	return err
 }
