@@ -71,12 +71,27 @@ func (a *attempt) call(ctx context.Context, l lease) (fault *provider.Error, err
 		err = a.out.end()
 	}
 	fault, err = blame(ctx, err, a.out.refused)
-	a.gate.end(l, health(fault, err))
+	before, after := a.gate.end(l, health(fault, err))
+	a.noteBreaker(l, before, after, fault)
 	a.metrics.call(a.label, t.provider, fault, err, &a.out, time.Since(now))
 	if fault != nil && fault.Operator != "" && a.gate.mayNote(t.condition, now) {
 		a.log.Error("provider needs an operator", "provider", t.provider, "target", t.model, "reason", fault.Operator)
 	}
 	return fault, err
+}
+
+// noteBreaker logs that the breaker of a target opened or closed. A probe that fails
+// is no news.
+func (a *attempt) noteBreaker(l lease, before, after breakerState, fault *provider.Error) {
+	t := l.target
+	log := a.log.With("provider", t.provider, "target", t.model)
+	switch {
+	case before == closed && after == open && fault != nil && fault.Public != nil:
+		log.Warn("target keeps failing, leaving it alone",
+			"failures", t.breaker.Failures, "cooldown", t.breaker.Cooldown, "status", fault.Public.Status, "code", fault.Public.Code)
+	case before != closed && after == closed:
+		log.Info("target answers again")
+	}
 }
 
 // afterFault prepares the call that follows a failed one, or returns the client's

@@ -107,19 +107,29 @@ func (g *gate) leave(w *waiter) {
 	}
 }
 
-// end gives l back and notes what the call says about the target's health.
-func (g *gate) end(l lease, r result) {
+// end gives l back and notes what the call says about the target's health. It
+// returns what the target's breaker was and is.
+func (g *gate) end(l lease, r result) (before, after breakerState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.give(l, r, time.Now())
+	b := &l.target.condition.breaker
+	before = b.state
+	g.release(l, r, time.Now())
+	after = b.state // admit may begin a probe
+	g.admit()
+	return before, after
 }
 
 func (g *gate) give(l lease, r result, now time.Time) {
+	g.release(l, r, now)
+	g.admit()
+}
+
+func (g *gate) release(l lease, r result, now time.Time) {
 	h := l.target.condition
 	h.inUse--
 	l.target.quota.inUse--
 	h.breaker.end(l.target.breaker, l.probe, r, now)
-	g.admit()
 }
 
 // admit serves the waiters in their order.
