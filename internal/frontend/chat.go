@@ -1,6 +1,8 @@
 package frontend
 
 import (
+	"strings"
+
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/osiris/osiris/pkg/jobs"
@@ -40,8 +42,8 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 // admit makes a job of a valid request, if a worker serves its model to this key.
 func (s *Server) admit(c *call, req *protocol.Request) (*jobs.Job, error) {
 	class, tier := classOf(req.ServiceTier)
-	c.model, c.class = req.Model, class.String()
-	if !c.key.Allows(req.Model) {
+	c.model, c.class = loggedModel(req.Model), class.String()
+	if len(req.Model) > longestModel || !c.key.Allows(req.Model) {
 		return nil, protocol.ErrModelNotFound(req.Model)
 	}
 	pool, ok := s.catalogue.Pool(req.Model)
@@ -56,6 +58,18 @@ func (s *Server) admit(c *call, req *protocol.Request) (*jobs.Job, error) {
 		Stream: req.Stream, ServiceTier: tier,
 		Created: c.began.Unix(), Timeout: c.cfg.RequestTimeout, RequestID: c.clientID, Body: req.Body,
 	}, nil
+}
+
+// longestModel is how many bytes the name of a model may have. Longer ones are
+// not looked up.
+const longestModel = 512
+
+// loggedModel cuts a model's name for the log: what follows a question mark are
+// parameters, which may be text of the prompt.
+func loggedModel(name string) string {
+	const most = 64
+	name, _, _ = strings.Cut(name[:min(len(name), most)], "?")
+	return strings.Clone(strings.ToValidUTF8(name, ""))
 }
 
 // classOf chooses the class by the request's service tier, and the tier that the
