@@ -31,16 +31,20 @@ func inflate(body []byte, encoding string, limit int64) ([]byte, error) {
 		return nil, protocol.ErrUnsupportedEncoding(encoding)
 	}
 	if err != nil {
-		return nil, protocol.ErrBadJSON().Wrap(err)
+		return nil, errCorrupt(encoding).Wrap(err)
 	}
 	out, err := readUpTo(r, limit)
 	if err != nil {
-		return nil, protocol.ErrBadJSON().Wrap(err)
+		return nil, errCorrupt(encoding).Wrap(err)
 	}
 	if int64(len(out)) > limit {
 		return nil, protocol.ErrBodyTooLarge(limit)
 	}
 	return out, nil
+}
+
+func errCorrupt(encoding string) *protocol.Error {
+	return protocol.ErrInvalid("", "", "The body could not be decompressed as %s, which its Content-Encoding says it is.", encoding)
 }
 
 // readUpTo reads r to its end or one byte beyond limit. The buffer grows with what

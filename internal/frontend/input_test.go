@@ -160,6 +160,40 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
+// A corrupt body is not called bad JSON.
+func TestCorruptEncodings(t *testing.T) {
+	r := start(t, anyone(), nil)
+	for name, tc := range map[string]struct{ encoding, body string }{
+		"gzip": {"gzip", "x"}, "cut gzip": {"gzip", gzipped(plainRequest)[:20]}, "deflate": {"deflate", "\xff\xff\xff"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, body := r.post(tc.body, "Content-Encoding", tc.encoding)
+			message := wantError(t, resp, body, http.StatusBadRequest, invalid, "")
+			if !strings.HasPrefix(message, "The body could not be decompressed as "+tc.encoding) {
+				t.Errorf("message %q", message)
+			}
+		})
+	}
+}
+
+// No prompt gets into the log by way of the model's name, and no name fills it.
+func TestLoggedModel(t *testing.T) {
+	r := start(t, anyone(), speak)
+	if resp, body := r.post(strings.Replace(plainRequest, `"echo"`, `"echo?text=secret"`, 1)); resp.StatusCode >= 500 {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	resp, body := r.post(strings.Replace(plainRequest, `"echo"`, `"`+strings.Repeat("m", 1<<20)+`"`, 1))
+	wantError(t, resp, body, http.StatusNotFound, invalid, "model_not_found")
+	if len(body) > 1<<10 {
+		t.Errorf("the name is repeated in %d bytes", len(body))
+	}
+	eventually(t, "both are logged", func() bool { return strings.Count(r.log.String(), `"msg":"request"`) == 2 })
+	log := r.log.String()
+	if !strings.Contains(log, `"model":"echo"`) || strings.Contains(log, "secret") || strings.Contains(log, strings.Repeat("m", 65)) {
+		t.Errorf("logged: %.2000s", log)
+	}
+}
+
 func gzipped(s string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
