@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -22,6 +23,9 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
+	if req.Stream && !fc.Request().Header.IsHTTP11() {
+		return errOldHTTP()
+	}
 	job, err := s.admit(c, req)
 	if err != nil {
 		return err
@@ -37,6 +41,15 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	return c.answerJSON(fc, protocol.Envelope{
 		ID: "chatcmpl-" + job.ID.String(), Created: job.Created, Model: job.Model, ServiceTier: job.ServiceTier,
 	})
+}
+
+// errOldHTTP refuses to stream without chunks, whose end could not be told from a
+// broken connection.
+func errOldHTTP() *protocol.Error {
+	return &protocol.Error{
+		Status: http.StatusHTTPVersionNotSupported, Type: protocol.TypeInvalidRequest, NoRetry: true,
+		Message: "Streaming needs HTTP/1.1. Please use it, or set stream to false.",
+	}
 }
 
 // admit makes a job of a valid request, if a worker serves its model to this key.
