@@ -85,6 +85,9 @@ func TestBadHTTP(t *testing.T) {
 		"secret in header": {"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-secret\r\nbad header\r\n\r\n", 400},
 		"slow header":      {"POST /v1/chat/completions HTTP/1.1\r\nHost:", 408},
 		"slow body":        {"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 408},
+		"two lengths":      {"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		"too much, asked":  {"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", 413},
+		"stream in 1.0":    {strings.Replace(rawPost(streamRequest), "HTTP/1.1", "HTTP/1.0", 1), 505},
 		"huge length":      {"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{", 413},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -134,8 +134,14 @@ func (s *Server) newApp(cfg Config) *fiber.App {
 	handle := app.Handler()
 	server := app.Server()
 	server.HeaderReceived = s.limits
+	server.ExpectHandler = s.expect
 	server.ErrorHandler = s.refuseBroken
 	server.Handler = func(ctx *fasthttp.RequestCtx) {
+		if twoLengths(&ctx.Request.Header) {
+			s.refuseBroken(ctx, errTwoLengths)
+			ctx.SetConnectionClose()
+			return
+		}
 		if knownMethod(ctx.Method()) {
 			handle(ctx)
 			return

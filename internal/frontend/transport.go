@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 // refusal is sent.
 const strangersBody = 64 << 10
 
+var errTwoLengths = errors.New("both Content-Length and Transfer-Encoding")
+
 // limits says, once a request's header is there, how large its body may be.
 func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	cfg := s.cfg.Load()
@@ -25,6 +28,29 @@ func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 		}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: limit}
+}
+
+// expect answers those who ask before they send a body.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	h := &ctx.Request.Header
+	if h.ContentLength() <= s.limits(h).MaxRequestBodySize {
+		return http.StatusContinue
+	}
+	s.refuseBroken(ctx, fasthttp.ErrBodyTooLarge)
+	ctx.SetConnectionClose()
+	return ctx.Response.StatusCode()
+}
+
+// twoLengths tells a request whose end others may see elsewhere: one with a
+// length and a transfer encoding.
+func twoLengths(h *fasthttp.RequestHeader) bool {
+	length, encoding := false, false
+	for line := range bytes.Lines(h.RawHeaders()) { // the parsed ones say only how long the body was
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		length = length || bytes.EqualFold(name, []byte("Content-Length"))
+		encoding = encoding || bytes.EqualFold(name, []byte("Transfer-Encoding"))
+	}
+	return length && encoding
 }
 
 // refuseBroken answers requests that did not get as far as a handler.
