@@ -70,16 +70,16 @@ func (s *script) message() said {
 	m := said{Role: "assistant"}
 	for i := range s.segments {
 		one := &s.segments[i]
-		switch text := one.whole(); {
-		case one.kind == pieceCall:
+		switch text := one.whole(); one.kind {
+		case pieceCall:
 			m.open(one.call)
-		case one.kind == pieceReasoning:
+		case pieceReasoning:
 			m.Reasoning = text
-		case one.kind == pieceContent:
+		case pieceContent:
 			m.Content = &text
-		case one.kind == pieceRefusal:
+		case pieceRefusal:
 			m.Refusal = &text
-		case one.kind == pieceArguments:
+		case pieceArguments:
 			m.give(one.index, text)
 		}
 	}
