@@ -17,6 +17,9 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/frontendpart"
+	"github.com/osiris/osiris/internal/service/local"
+	"github.com/osiris/osiris/internal/service/workerpart"
 )
 
 const (
@@ -129,7 +132,8 @@ func osiris(b *testing.B, model string) string {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- service.Run(ctx, service.Params{
-			Name: "osiris", Frontend: true, Worker: true, Embedded: true, Config: cfg,
+			Name: "osiris", Config: cfg, Server: local.Start,
+			Parts: []service.Starter{workerpart.Starter(), frontendpart.Starter(frontendpart.Options{FirstKey: true})},
 			Options: config.Options{Program: config.All}, Stderr: io.Discard, Ready: func(i service.Info) { ready <- i },
 		})
 	}()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/local"
 	"github.com/osiris/osiris/pkg/jobs"
 )
 
@@ -33,7 +34,7 @@ type queueFlags struct {
 }
 
 // with opens the queue for f and prints the error it returns.
-func (q *queueFlags) with(ctx context.Context, std service.IO, f func(context.Context, *service.Queue) error) int {
+func (q *queueFlags) with(ctx context.Context, std service.IO, f func(context.Context, *local.Queue) error) int {
 	options := config.Options{
 		Program: config.FrontendOnly, File: q.CommonFlags.Config, Environ: std.Environ,
 		Overrides: append(q.CommonFlags.Overrides(), q.DataFlags.Overrides()...),
@@ -45,7 +46,7 @@ func (q *queueFlags) with(ctx context.Context, std service.IO, f func(context.Co
 	log := slog.New(slog.NewTextHandler(std.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, errors.New("no answer from NATS within "+connectTime.String()))
 	defer cancel()
-	queue, err := service.OpenQueue(ctx, cfg, std.Environ, log)
+	queue, err := local.OpenQueue(ctx, cfg, std.Environ, log)
 	if err == nil {
 		err = errors.Join(f(ctx, queue), queue.Close())
 	}
@@ -72,7 +73,7 @@ func (c *keysCreate) run(ctx context.Context, std service.IO) int {
 		return 2
 	}
 	spec := jobs.KeySpec{Name: c.Name, Tenant: c.Tenant, Models: c.Models, Expires: expires}
-	return c.with(ctx, std, func(ctx context.Context, q *service.Queue) error {
+	return c.with(ctx, std, func(ctx context.Context, q *local.Queue) error {
 		key, secret, err := q.CreateKey(ctx, spec)
 		if err != nil {
 			return err
@@ -88,7 +89,7 @@ type keysList struct {
 }
 
 func (c *keysList) run(ctx context.Context, std service.IO) int {
-	return c.with(ctx, std, func(ctx context.Context, q *service.Queue) error {
+	return c.with(ctx, std, func(ctx context.Context, q *local.Queue) error {
 		all, err := q.Keys(ctx)
 		if err != nil {
 			return err
@@ -134,7 +135,7 @@ type keysRevoke struct {
 }
 
 func (c *keysRevoke) run(ctx context.Context, std service.IO) int {
-	return c.with(ctx, std, func(ctx context.Context, q *service.Queue) error {
+	return c.with(ctx, std, func(ctx context.Context, q *local.Queue) error {
 		key, err := q.RevokeKey(ctx, c.Key)
 		if err != nil {
 			return err

@@ -13,6 +13,9 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/frontendpart"
+	"github.com/osiris/osiris/internal/service/local"
+	"github.com/osiris/osiris/internal/service/workerpart"
 )
 
 const name = "osiris"
@@ -33,10 +36,7 @@ type command interface {
 }
 
 func main() {
-	ctx, stop := service.Signals(context.Background())
-	code := run(ctx, os.Args[1:], service.IO{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr})
-	stop()
-	os.Exit(code)
+	os.Exit(service.Process(run))
 }
 
 // run is the program. It returns its exit code when ctx ended or the work is done.
@@ -89,7 +89,12 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 		return service.Healthcheck(ctx, cfg, std)
 	}
 	return service.Main(ctx, service.Params{
-		Name: name, Frontend: true, Worker: true, Embedded: true, Options: options, Config: cfg,
+		Name: name, Options: options, Config: cfg,
+		Parts: []service.Starter{
+			workerpart.Starter(),
+			frontendpart.Starter(frontendpart.Options{FirstKey: true}),
+		},
+		Server: local.Start,
 		Ready: func(info service.Info) {
 			welcome(std.Stdout, info, createHint(&c.CommonFlags, info.DataDir, std.Environ))
 		},

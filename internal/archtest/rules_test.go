@@ -45,17 +45,25 @@ func layers() []layer {
 		},
 		{"internal/archtest/...", nil, "it reads the others from outside"},
 		{
-			"internal/service/...",
-			[]string{"internal/config", "internal/embedded", "internal/frontend", "internal/provider/...", "internal/worker", "pkg/jobs", "pkg/protocol"},
-			"the one place that puts parts together",
+			"internal/service/frontendpart", []string{"internal/config", "internal/frontend", "internal/service", "pkg/jobs"},
+			"the frontend as a part of a program",
 		},
+		{
+			"internal/service/workerpart", []string{"internal/config", "internal/provider/...", "internal/service", "internal/worker"},
+			"the worker as a part of a program, the one place that knows all adapters",
+		},
+		{
+			"internal/service/local", []string{"internal/config", "internal/embedded", "internal/service", "pkg/jobs"},
+			"a NATS inside the program",
+		},
+		{"internal/service", []string{"internal/config", "pkg/jobs"}, "what all programs share knows no part of them"},
 
 		{"internal/e2e/...", nil, "tests alone: they see the system from outside, or put programs together"},
 		{"bench/...", nil, "tests alone: they measure programs as others run them"},
 		{"integration/mockmodel/...", nil, "a model server of its own, built as a container"},
 		{"integration/...", []string{"pkg/protocol"}, "it sees the system from outside, through its ports"},
 
-		{"cmd/...", []string{"internal/config", "internal/service", "pkg/jobs"}, "flags, wiring and exit codes, nothing else"},
+		{"cmd/...", []string{"internal/config", "internal/service/...", "pkg/jobs"}, "flags, wiring and exit codes, nothing else"},
 	}
 }
 
@@ -101,7 +109,7 @@ func owners() []owner {
 	}
 }
 
-// forbidden is what a package must not reach, not even through others.
+// forbidden is what a package or a program must not reach, not even through others.
 type forbidden struct {
 	from   string // a package relative to the module
 	reach  string // prefix of what it must not link; it must exist
@@ -110,6 +118,13 @@ type forbidden struct {
 
 func unreachable() []forbidden {
 	return []forbidden{
+		{"cmd/frontend", module + "/internal/provider", "a frontend ships without what talks to models"},
+		{"cmd/frontend", module + "/internal/worker", "frontends and workers scale and ship apart"},
+		{"cmd/frontend", "github.com/nats-io/nats-server", "only osiris up runs a NATS"},
+		{"cmd/worker", module + "/internal/frontend", "frontends and workers scale and ship apart"},
+		{"cmd/worker", "github.com/gofiber/fiber", "a worker serves no API"},
+		{"cmd/worker", "github.com/valyala/fasthttp", "as fiber, which it is the ground of"},
+		{"cmd/worker", "github.com/nats-io/nats-server", "only osiris up runs a NATS"},
 		{"pkg/protocol", "os/exec", "the wire does no I/O"},
 		{"pkg/protocol", "github.com/nats-io", "the wire knows no broker"},
 		{"pkg/jobs", "github.com/gofiber/fiber", "the queue knows no HTTP framework"},

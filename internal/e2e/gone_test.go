@@ -9,8 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/embedded"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/frontendpart"
+	"github.com/osiris/osiris/internal/service/workerpart"
 	"github.com/osiris/osiris/pkg/jobs"
 )
 
@@ -221,10 +224,14 @@ func TestGoneBeforeTheAck(t *testing.T) {
 	gate := newGate(t, strings.TrimPrefix(server.URL(), "nats://"))
 	file := configFile(t, m, options{})
 	token := "OSIRIS_NATS_TOKEN=" + server.Token()
-	worker := run(t, service.Params{Name: "osiris-worker", Worker: true}, file, []string{"OSIRIS_NATS_URL=" + server.URL(), token})
+	worker := run(t, service.Params{Name: "osiris-worker", Parts: []service.Starter{workerpart.Starter()}}, file, []string{"OSIRIS_NATS_URL=" + server.URL(), token})
 	worker.ready(t)
 	key := "OSIRIS_BOOTSTRAP_KEY=sk-osiris-before-the-ack"
-	info := run(t, service.Params{Name: "osiris-frontend", Frontend: true}, "", []string{"OSIRIS_NATS_URL=nats://" + gate.address, token, key}).ready(t)
+	front := service.Params{
+		Name: "osiris-frontend", Parts: []service.Starter{frontendpart.Starter(frontendpart.Options{})},
+		Options: config.Options{Program: config.FrontendOnly},
+	}
+	info := run(t, front, "", []string{"OSIRIS_NATS_URL=nats://" + gate.address, token, key}).ready(t)
 	s := &system{
 		client: newClient(t, "http://"+service.Reachable(info.API)+"/v1", "sk-osiris-before-the-ack"),
 		model:  m, queue: openQueue(t, dir),

@@ -13,6 +13,9 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/frontendpart"
+	"github.com/osiris/osiris/internal/service/local"
+	"github.com/osiris/osiris/internal/service/workerpart"
 )
 
 // options say how a system differs from the usual.
@@ -34,12 +37,17 @@ func start(t *testing.T, o options) *system {
 	t.Helper()
 	m, dir := newModel(t), t.TempDir()
 	file := configFile(t, m, o)
-	p := service.Params{Name: "osiris", Frontend: true, Worker: true, Embedded: true}
-	info := run(t, p, file, append([]string{"OSIRIS_DATA_DIR=" + dir}, o.env...)).ready(t)
+	info := run(t, everything(), file, append([]string{"OSIRIS_DATA_DIR=" + dir}, o.env...)).ready(t)
 	return &system{
 		client: newClient(t, "http://"+service.Reachable(info.API)+"/v1", info.NewKey),
 		model:  m, queue: openQueue(t, dir),
 	}
+}
+
+// everything is what osiris up runs.
+func everything() service.Params {
+	front := frontendpart.Starter(frontendpart.Options{FirstKey: true})
+	return service.Params{Name: "osiris", Parts: []service.Starter{workerpart.Starter(), front}, Server: local.Start}
 }
 
 // configFile writes what cannot be said by variables.
@@ -75,7 +83,7 @@ type program struct {
 // run starts a program. It is stopped when the test ends, which must succeed.
 func run(t *testing.T, p service.Params, file string, env []string) *program {
 	t.Helper()
-	p.Options = config.Options{File: file, Environ: append(usual(), env...), Program: kind(p)}
+	p.Options.File, p.Options.Environ = file, append(usual(), env...)
 	cfg, err := config.Load(p.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -93,16 +101,6 @@ func run(t *testing.T, p service.Params, file string, env []string) *program {
 		log.close()
 	})
 	return r
-}
-
-func kind(p service.Params) config.Program {
-	switch {
-	case p.Frontend && p.Worker:
-		return config.All
-	case p.Frontend:
-		return config.FrontendOnly
-	}
-	return config.WorkerOnly
 }
 
 func (r *program) ready(t *testing.T) service.Info {

@@ -40,7 +40,7 @@ func startAdmin(address string, chosen bool, metrics prometheus.Gatherer, log *s
 		ln, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
-		return nil, listenError("admin port", address, "--admin-listen", err)
+		return nil, ListenError("admin port", address, "--admin-listen", err)
 	}
 	a.addr = ln.Addr()
 	a.server = &http.Server{

@@ -1,15 +1,22 @@
-// Package service puts a program together from its configuration: the embedded
-// NATS, a frontend, a worker, the admin port, reloading and the order of stopping.
-// cmd/osiris, cmd/frontend and cmd/worker are this package with other roles.
+// Package service is what every program of Osiris shares: flags, the connection to the
+// queue, the admin port, signals, reloading, and the order of starting and stopping.
+// What a program does is in its parts, which are handed in: packages below this one
+// make a frontend (frontendpart), a worker (workerpart) and a NATS of its own (local).
+// So cmd/frontend links no provider, and cmd/worker no HTTP framework.
 //
 // Starting goes bottom up, and each step says what is wrong and what to do about it:
 //
-//	admin port -> NATS -> queue -> worker -> first key -> frontend -> ready
+//	admin port -> NATS -> queue -> parts in their order -> ready
+//
+// A worker comes before the first key and the frontend: whoever reads that it is ready
+// gets an answer.
 //
 // Stopping goes top down and takes no longer than the grace periods:
 //
 //	readiness false -> frontend lets open requests end -> worker lets running jobs
 //	end and hands back the rest -> queue connection -> NATS -> admin port
+//
+// that is, the parts in the opposite order.
 //
 // The rules it keeps:
 //

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"runtime/debug"
+	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -21,15 +21,16 @@ type IO struct {
 
 // Parse reads args into flags, a struct with kong tags. done says that the program
 // is over with this exit code: help was asked for, or args are faulty.
-func Parse(flags any, name, description string, args []string, std IO) (parsed *kong.Context, code int, done bool) {
+func Parse(flags any, name, description string, args []string, std IO, more ...kong.Option) (parsed *kong.Context, code int, done bool) {
 	exited := false
-	parser, err := kong.New(flags,
+	options := append([]kong.Option{
 		kong.Name(name), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(std.Stdout, std.Stderr),
 		kong.Vars{"version": name + " " + Version()},
 		kong.Exit(func(c int) { code, exited = c, true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-	)
+	}, more...)
+	parser, err := kong.New(flags, options...)
 	if err != nil {
 		fmt.Fprintln(std.Stderr, name+":", err)
 		return nil, 2, true
@@ -67,20 +68,49 @@ func Main(ctx context.Context, p Params, std IO) int {
 	return 0
 }
 
-// stamp is the version that a release or an image was built as, set by the linker:
-// -X github.com/osiris/osiris/internal/service.stamp=v1.2.3. Nothing else writes it.
-var stamp string
+// Program is one that does nothing but run its parts.
+type Program struct {
+	Name, Description string
 
-// Version is the stamped version, else the module's as the go command recorded it.
-func Version() string {
-	version := stamp
-	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
-		version = info.Main.Version
+	Reads config.Program // whose settings are checked
+	Flags interface{ Overrides() []config.Override }
+	Parts []Starter
+}
+
+// programFlags are those of every Program, before its own.
+type programFlags struct {
+	CommonFlags `embed:""`
+	AdminFlags  `embed:""`
+
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// Run returns the exit code when ctx ended or nothing was to run.
+func (p Program) Run(ctx context.Context, args []string, std IO) int {
+	var f programFlags
+	if _, code, done := Parse(&f, p.Name, p.Description, args, std, kong.Embed(p.Flags)); done {
+		return code
 	}
-	if version == "" {
-		version = "(devel)"
+	options := config.Options{
+		Program: p.Reads, File: f.Config, Environ: std.Environ,
+		Overrides: slices.Concat(f.CommonFlags.Overrides(), f.AdminFlags.Overrides(), p.Flags.Overrides()),
 	}
-	return version + " " + runtime.Version()
+	cfg, ok := LoadConfig(p.Name, options, std)
+	if !ok {
+		return 1
+	}
+	if f.Healthcheck {
+		return Healthcheck(ctx, cfg, std)
+	}
+	return Main(ctx, Params{Name: "osiris-" + p.Name, Parts: p.Parts, Options: options, Config: cfg}, std)
+}
+
+// Process calls run as the process it is, with a context that signals end, and
+// returns its exit code.
+func Process(run func(ctx context.Context, args []string, std IO) int) int {
+	ctx, stop := Signals(context.Background())
+	defer stop()
+	return run(ctx, os.Args[1:], IO{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr})
 }
 
 func count(n int, what string) string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"time"
 
@@ -14,16 +13,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/osiris/osiris/internal/config"
-	"github.com/osiris/osiris/internal/embedded"
 	"github.com/osiris/osiris/pkg/jobs"
 )
 
 // Params say what program to run.
 type Params struct {
-	Name     string // in logs and in NATS' monitoring
-	Frontend bool
-	Worker   bool
-	Embedded bool // osiris up: make the first key and, without nats.url, run NATS
+	Name  string    // in logs and in NATS' monitoring
+	Parts []Starter // in the order of starting; stopped in the opposite one
+
+	// Server starts a NATS inside the program, which is asked for where no nats.url
+	// is configured. Nil: NATS runs elsewhere.
+	Server func(cfg *config.Config, environ []string, log *slog.Logger) (*Server, error)
 
 	Options config.Options // for reading the configuration again
 	Config  *config.Config // what Options gave at first
@@ -33,26 +33,6 @@ type Params struct {
 	Ready func(Info)
 }
 
-// Info is what a program that runs may tell people.
-type Info struct {
-	API     net.Addr // nil without a frontend
-	Admin   net.Addr // nil if off
-	DataDir string   // empty without an embedded NATS
-	NATS    string   // where other programs reach the embedded NATS; may be empty
-	NewKey  string   // the secret of a key made just now; to be shown once
-	Preset  bool     // NewKey is OSIRIS_BOOTSTRAP_KEY
-	Models  []string
-}
-
-// part is a frontend or a worker.
-type part interface {
-	// apply takes a new configuration over, or changes nothing and says why.
-	apply(ctx context.Context, cfg *config.Config) error
-	// stop lets running work end until its grace is over, then ends it.
-	stop(ctx context.Context) error
-	grace(cfg *config.Config) time.Duration
-}
-
 // instance is a program while it runs.
 type instance struct {
 	Params
@@ -60,9 +40,9 @@ type instance struct {
 	level   *slog.LevelVar
 	metrics *prometheus.Registry
 	admin   *admin
-	nats    *embedded.Server // nil if elsewhere
+	server  *Server // nil if NATS is elsewhere
 	conn    *jobs.Conn
-	parts   []part // in the order of starting
+	parts   []Part // in the order of starting
 	info    Info
 	fail    context.CancelCauseFunc // ends the program with an error
 }
@@ -94,65 +74,48 @@ func Run(ctx context.Context, p Params) error {
 	return errors.Join(err, r.stop())
 }
 
-// startTime bounds each step of starting once NATS answers.
-const startTime = 30 * time.Second
-
 func (r *instance) start(ctx context.Context) error {
-	cfg := r.Config
-	if r.Frontend {
-		if err := probe(cfg.Listen); err != nil {
-			return err
+	for _, s := range r.Parts {
+		if s.Check != nil {
+			if err := s.Check(r.Config); err != nil {
+				return err
+			}
 		}
 	}
 	var err error
-	if r.admin, err = startAdmin(cfg.AdminListen, cfg.AdminSet, r.metrics, r.log); err != nil {
+	if r.admin, err = startAdmin(r.Config.AdminListen, r.Config.AdminSet, r.metrics, r.log); err != nil {
 		return err
 	}
 	r.info.Admin = r.admin.addr
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
-	if r.Worker {
-		w, err := startWorker(ctx, r)
-		if err != nil {
-			return err
-		}
-		r.parts = append(r.parts, w)
+	host := &Host{
+		Config: r.Config, Conn: r.conn, Log: r.log, Metrics: r.metrics, Info: &r.info,
+		NotReady: r.admin.notReady, Fail: r.fail,
 	}
-	if r.Frontend {
-		f, err := startFrontend(ctx, r)
+	for _, s := range r.Parts {
+		part, err := s.Start(ctx, host)
 		if err != nil {
 			return err
 		}
-		r.parts = append(r.parts, f)
-		r.info.API = f.addr
+		r.parts = append(r.parts, part)
 	}
 	return nil
 }
 
-// createFirstKey comes late: little can fail any more before a new key is shown.
-func (r *instance) createFirstKey(ctx context.Context) (err error) {
-	bootstrap := r.Config.BootstrapKey
-	r.info.NewKey, err = firstKey(ctx, r.conn, bootstrap, r.Embedded, r.log)
-	r.info.Preset = r.info.NewKey != "" && bootstrap != ""
-	return err
-}
-
 // connect reaches the queue, through a server of our own or another.
 func (r *instance) connect(ctx context.Context) error {
-	jc, err := jobsConfig(r.Config, r.Name, r.log)
+	jc, err := JobsConfig(r.Config, r.Name, r.log)
 	if err != nil {
 		return err
 	}
-	if r.Embedded && jc.URL == "" {
-		if r.info.DataDir, err = DataDir(r.Config, r.Options.Environ); err != nil {
+	if r.Server != nil && jc.URL == "" {
+		if r.server, err = r.Server(r.Config, r.Options.Environ, r.log); err != nil {
 			return err
 		}
-		if r.nats, err = startEmbedded(r.Config, r.info.DataDir, false, r.log); err != nil {
-			return err
-		}
-		jc.InProcess, jc.Token = r.nats, r.nats.Token()
-		r.info.NATS = r.nats.URL()
+		jc.InProcess, jc.Token = r.server.InProcess, r.server.Token
+		r.info.DataDir, r.info.NATS = r.server.DataDir, r.server.URL
 	}
 	r.admin.notReady("waiting for NATS")
 	if r.conn, err = jobs.Connect(ctx, jc); err != nil {
@@ -190,9 +153,9 @@ func (r *instance) serve(ctx context.Context) {
 // ran: a configuration takes effect whole or not at all.
 func (r *instance) apply(ctx context.Context, next *config.Config) error {
 	for i, p := range r.parts {
-		if err := p.apply(ctx, next); err != nil {
+		if err := p.Apply(ctx, next); err != nil {
 			for _, done := range r.parts[:i] {
-				err = errors.Join(err, done.apply(ctx, r.Config))
+				err = errors.Join(err, done.Apply(ctx, r.Config))
 			}
 			return err
 		}
@@ -216,9 +179,9 @@ func (r *instance) stop() error {
 	for _, p := range slices.Backward(r.parts) {
 		// The periods run side by side: the frontend's requests end because the
 		// worker's jobs do.
-		deadline := began.Add(p.grace(r.Config))
+		deadline := began.Add(p.Grace(r.Config))
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		if err := p.stop(ctx); err != nil && ctx.Err() == nil {
+		if err := p.Stop(ctx); err != nil && ctx.Err() == nil {
 			errs = append(errs, err)
 		} else if err != nil {
 			r.log.Warn("grace period is over, cut what still ran", "error", err)
@@ -228,8 +191,8 @@ func (r *instance) stop() error {
 	if r.conn != nil {
 		r.conn.Close()
 	}
-	if r.nats != nil {
-		errs = append(errs, r.nats.Stop())
+	if r.server != nil {
+		errs = append(errs, r.server.Stop())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stop: %w", err)

@@ -1,9 +1,8 @@
-package service
+package service_test
 
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +16,11 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/embedded"
+	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/frontendpart"
+	"github.com/osiris/osiris/internal/service/local"
+	"github.com/osiris/osiris/internal/service/workerpart"
+	"github.com/osiris/osiris/pkg/jobs"
 )
 
 // fasthttp keeps a clock for ever, and each server's pool a sweeper for ten seconds
@@ -27,14 +31,28 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
+func workerAlone() service.Params {
+	return service.Params{Name: "osiris-worker", Parts: []service.Starter{workerpart.Starter()}}
+}
+
+func frontendAlone() service.Params {
+	return service.Params{Name: "osiris-frontend", Parts: []service.Starter{frontendpart.Starter(frontendpart.Options{})}}
+}
+
+// everything is what osiris up runs.
+func everything() service.Params {
+	front := frontendpart.Starter(frontendpart.Options{FirstKey: true})
+	return service.Params{Name: "osiris", Parts: []service.Starter{workerpart.Starter(), front}, Server: local.Start}
+}
+
 // running is a program inside the test.
 type running struct {
-	info   chan Info
+	info   chan service.Info
 	cancel context.CancelFunc
 	err    chan error
 }
 
-func begin(t *testing.T, p Params, environ []string, file string) *running {
+func begin(t *testing.T, p service.Params, environ []string, file string) *running {
 	t.Helper()
 	p.Options.Environ, p.Options.File = environ, file
 	cfg, err := config.Load(p.Options)
@@ -43,9 +61,9 @@ func begin(t *testing.T, p Params, environ []string, file string) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	r := &running{info: make(chan Info, 1), cancel: cancel, err: make(chan error, 1)}
-	p.Config, p.Stderr, p.Ready = cfg, &testWriter{t: t}, func(i Info) { r.info <- i }
-	go func() { r.err <- Run(ctx, p) }()
+	r := &running{info: make(chan service.Info, 1), cancel: cancel, err: make(chan error, 1)}
+	p.Config, p.Stderr, p.Ready = cfg, &testWriter{t: t}, func(i service.Info) { r.info <- i }
+	go func() { r.err <- service.Run(ctx, p) }()
 	return r
 }
 
@@ -64,7 +82,7 @@ func (w *testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (r *running) ready(t *testing.T) Info {
+func (r *running) ready(t *testing.T) service.Info {
 	t.Helper()
 	select {
 	case i := <-r.info:
@@ -74,7 +92,7 @@ func (r *running) ready(t *testing.T) Info {
 	case <-time.After(30 * time.Second):
 		t.Fatal("not ready")
 	}
-	return Info{}
+	return service.Info{}
 }
 
 func (r *running) stop(t *testing.T) {
@@ -93,7 +111,7 @@ func (r *running) stop(t *testing.T) {
 func ask(t *testing.T, api net.Addr, key, model string) (int, string) {
 	t.Helper()
 	body := `{"model":"` + model + `","messages":[{"role":"user","content":"Hello!"}]}`
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+Reachable(api)+"/v1/chat/completions", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+service.Reachable(api)+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +154,8 @@ func TestApartInAnyOrder(t *testing.T) {
 		"OSIRIS_NATS_URL=nats://" + nats, "OSIRIS_NATS_TOKEN=known", "OSIRIS_LISTEN=127.0.0.1:0",
 		"OSIRIS_ADMIN_LISTEN=127.0.0.1:0", "OSIRIS_BOOTSTRAP_KEY=sk-osiris-test-key",
 	}
-	frontend := begin(t, Params{Name: "osiris-frontend", Frontend: true}, environ, "")
-	worker := begin(t, Params{Name: "osiris-worker", Worker: true}, environ, "")
+	frontend := begin(t, frontendAlone(), environ, "")
+	worker := begin(t, workerAlone(), environ, "")
 	server, err := embedded.Start(embedded.Config{Dir: dir, Listen: nats})
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +174,7 @@ func TestApartInAnyOrder(t *testing.T) {
 
 func TestStopWhileWaitingForNATS(t *testing.T) {
 	environ := []string{"OSIRIS_NATS_URL=nats://" + freeAddress(t), "OSIRIS_ADMIN_LISTEN=off"}
-	begin(t, Params{Name: "osiris-worker", Worker: true}, environ, "").stop(t)
+	begin(t, workerAlone(), environ, "").stop(t)
 }
 
 // TestReload changes the models of a running program, and breaks its file.
@@ -174,7 +192,7 @@ func TestReload(t *testing.T) {
 	}
 	write("models: {one: {targets: [{provider: echo, model: echo}]}}\n")
 	environ := []string{"OSIRIS_LISTEN=127.0.0.1:0", "OSIRIS_ADMIN_LISTEN=off", "OSIRIS_DATA_DIR=" + dir}
-	r := begin(t, Params{Name: "osiris", Frontend: true, Worker: true, Embedded: true}, environ, file)
+	r := begin(t, everything(), environ, file)
 	info := r.ready(t)
 	await := func(model string, want int) {
 		t.Helper()
@@ -220,7 +238,7 @@ func TestNoKeyNoListening(t *testing.T) {
 		"OSIRIS_NATS_URL=" + server.URL(), "OSIRIS_NATS_TOKEN=" + server.Token(),
 		"OSIRIS_LISTEN=0.0.0.0:" + port, "OSIRIS_ADMIN_LISTEN=" + admin,
 	}
-	frontend := begin(t, Params{Name: "osiris-frontend", Frontend: true}, environ, "")
+	frontend := begin(t, frontendAlone(), environ, "")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+"/readyz", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -245,11 +263,11 @@ func TestNoKeyNoListening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := OpenQueue(t.Context(), cfg, nil, nil)
+	q, err := local.OpenQueue(t.Context(), cfg, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := firstKey(t.Context(), q.Conn, "sk-osiris-late-key", false, slog.New(slog.DiscardHandler)); err != nil {
+	if _, _, err := q.CreateKey(t.Context(), jobs.KeySpec{Name: "late", Tenant: "default"}); err != nil {
 		t.Fatal(err)
 	}
 	info := frontend.ready(t)
@@ -262,16 +280,5 @@ func TestNoKeyNoListening(t *testing.T) {
 	frontend.stop(t)
 	if err := server.Stop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestIsLoopback(t *testing.T) {
-	for address, want := range map[string]bool{
-		"127.0.0.1:80": true, "localhost:80": true, "[::1]:80": true, "127.8.9.1:80": true, "[::ffff:127.0.0.1]:1": true,
-		":80": false, "0.0.0.0:80": false, "10.0.0.1:80": false, "[::]:80": false, "example.com:80": false, "x": false,
-	} {
-		if got := isLoopback(address); got != want {
-			t.Errorf("%s: %t", address, got)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package service
+package workerpart
 
 import (
 	"encoding/hex"
