@@ -29,7 +29,7 @@ func TestBodyIsReadBackAtOnce(t *testing.T) {
 			body := randomBody(size)
 			id := NewID()
 			began := time.Now()
-			ref, err := writer.storeBody(t.Context(), id, body)
+			ref, err := writer.storeBody(t.Context(), &Job{ID: id, Body: body})
 			if err != nil {
 				t.Fatalf("store %d bytes: %v", size, err)
 			}
@@ -69,7 +69,7 @@ func TestBodyIsNeverGoneBecauseAReplicaLags(t *testing.T) {
 		}
 		body := randomBody(1000)
 		for i := range 300 {
-			ref, err := writer.storeBody(t.Context(), NewID(), body)
+			ref, err := writer.storeBody(t.Context(), &Job{ID: NewID(), Body: body})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +85,7 @@ func TestBodySurvivesRestart(t *testing.T) {
 	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
 		c := testConn(t, testConfig(n))
 		body := randomBody(3 << 20)
-		ref, err := c.storeBody(t.Context(), NewID(), body)
+		ref, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: body})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,12 +104,12 @@ func TestBodyLimits(t *testing.T) {
 		cfg := testConfig(n)
 		cfg.MaxBody, cfg.MaxBodiesBytes = 4<<20, 3<<20
 		c := testConn(t, cfg)
-		_, err := c.storeBody(t.Context(), NewID(), make([]byte, 4<<20+1))
+		_, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: make([]byte, 4<<20+1)})
 		wantStatus(t, err, http.StatusRequestEntityTooLarge)
-		_, err = c.storeBody(t.Context(), NewID(), make([]byte, 4<<20))
+		_, err = c.storeBody(t.Context(), &Job{ID: NewID(), Body: make([]byte, 4<<20)})
 		wantStatus(t, err, http.StatusServiceUnavailable)
 		// The refused one left nothing, so a smaller one has room.
-		ref, err := c.storeBody(t.Context(), NewID(), make([]byte, 2<<20))
+		ref, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: make([]byte, 2<<20)})
 		if err != nil {
 			t.Fatalf("after a refusal: %v", err)
 		}
@@ -124,7 +124,7 @@ func TestBodyOnAServerWithSmallMessages(t *testing.T) {
 	srv := startServer(t, &server.Options{MaxPayload: 100 << 10})
 	c := testConn(t, Config{URL: srv.ClientURL()})
 	body := randomBody(1 << 20)
-	ref, err := c.storeBody(t.Context(), NewID(), body)
+	ref, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: body})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestBodyOnAServerWithSmallMessages(t *testing.T) {
 
 func TestBodyThatIsNotWhatWasStored(t *testing.T) {
 	c := testConn(t, testConfig(natstest.Shared(t, 1)))
-	ref, err := c.storeBody(t.Context(), NewID(), randomBody(2*maxPart))
+	ref, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: randomBody(2 * maxPart)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestBodyThatIsNotWhatWasStored(t *testing.T) {
 func TestBodyUnavailableIsNotGone(t *testing.T) {
 	n := natstest.Own(t, 1)
 	c := testConn(t, testConfig(n))
-	ref, err := c.storeBody(t.Context(), NewID(), randomBody(10))
+	ref, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: randomBody(10)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestBodyUnavailableIsNotGone(t *testing.T) {
 	if _, err := c.loadBody(ctx, ref); err == nil || errors.Is(err, errBodyGone) {
 		t.Errorf("load while nats is away: %v", err)
 	}
-	_, err = c.storeBody(ctx, NewID(), randomBody(10))
+	_, err = c.storeBody(ctx, &Job{ID: NewID(), Body: randomBody(10)})
 	wantStatus(t, err, http.StatusServiceUnavailable)
 }
 
@@ -191,7 +191,7 @@ func BenchmarkBody20MB(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
 				id := NewID()
-				ref, err := c.storeBody(b.Context(), id, body)
+				ref, err := c.storeBody(b.Context(), &Job{ID: id, Body: body})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -150,7 +150,7 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	}
 	var ref *bodyRef
 	if int64(len(job.Body)) > cl.conn.nc.MaxPayload()-inlineMargin {
-		r, err := cl.conn.storeBody(ctx, job.ID, job.Body)
+		r, err := cl.conn.storeBody(ctx, job)
 		if err != nil {
 			return nil, err
 		}

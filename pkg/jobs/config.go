@@ -40,6 +40,9 @@ type Config struct {
 	UsageAge       time.Duration // how long usage records are kept; 30 days
 	MaxUsageBytes  int64         // 512 MiB
 	AckWait        time.Duration // a worker's lease on a job; 30 s
+	KeepResults    time.Duration // how long kept jobs can be read; 30 days
+	KeepEvents     time.Duration // how long the events of a kept stream can be replayed; 1 h
+	MaxEventsBytes int64         // of all stored events together, the oldest go first; 1 GiB
 
 	Logger *slog.Logger // nil: nothing is logged
 }
@@ -58,6 +61,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	setDefault(&cfg.UsageAge, 30*24*time.Hour)
 	setDefault(&cfg.MaxUsageBytes, 512<<20)
 	setDefault(&cfg.AckWait, 30*time.Second)
+	setDefault(&cfg.KeepResults, 30*24*time.Hour)
+	setDefault(&cfg.KeepEvents, time.Hour)
+	setDefault(&cfg.MaxEventsBytes, 1<<30)
 	if cfg.URL == "" {
 		cfg.URL = nats.DefaultURL
 	}
@@ -93,7 +99,8 @@ func (cfg Config) check() error {
 	}{
 		{"max queued", cfg.MaxQueued}, {"max queued bytes", cfg.MaxQueuedBytes},
 		{"max body", cfg.MaxBody}, {"max bodies bytes", cfg.MaxBodiesBytes},
-		{"max usage bytes", cfg.MaxUsageBytes},
+		{"max usage bytes", cfg.MaxUsageBytes}, {"max events bytes", cfg.MaxEventsBytes},
+		{"keep results", int64(cfg.KeepResults)}, {"keep events", int64(cfg.KeepEvents)},
 		{"usage age", int64(cfg.UsageAge)}, {"ack wait", int64(cfg.AckWait)},
 	} {
 		if f.value < 0 {

@@ -114,7 +114,7 @@ func TestConnectToADomain(t *testing.T) {
 	if keys, err := c.Keys(t.Context()); err != nil || len(keys) != 1 {
 		t.Errorf("keys: %v, %v", keys, err)
 	}
-	ref, err := c.storeBody(t.Context(), NewID(), randomBody(2<<20))
+	ref, err := c.storeBody(t.Context(), &Job{ID: NewID(), Body: randomBody(2 << 20)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package jobs
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -26,6 +28,13 @@ func (id ID) String() string {
 // AppendText appends the 32 digits of String to dst.
 func (id ID) AppendText(dst []byte) ([]byte, error) {
 	return hex.AppendEncode(dst, id[:]), nil
+}
+
+// Time returns when the id was made, to the millisecond.
+func (id ID) Time() time.Time {
+	var ms [8]byte
+	copy(ms[2:], id[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:]))).UTC()
 }
 
 // IsZero reports whether id names no job.

@@ -22,6 +22,10 @@ func newNames(namespace string) (names, error) {
 func (n names) jobsStream(c Class) string { return n.ns + "-jobs-" + c.String() }
 func (n names) usageStream() string       { return n.ns + "-usage" }
 func (n names) bodiesStream() string      { return n.ns + "-bodies" }
+func (n names) keptStream() string        { return n.ns + "-kept" }
+func (n names) resultsStream() string     { return n.ns + "-results" }
+func (n names) replayStream() string      { return n.ns + "-events" }
+func (n names) claimsStream() string      { return n.ns + "-claims" }
 
 // consumer returns the name of the durable that serves a pool, the same in each
 // class's stream. Autoscalers read it: it never changes.
@@ -86,6 +90,47 @@ func (n names) body(id ID, part int) string {
 }
 func (n names) bodyParts(id ID) string { return n.ns + ".bodies." + id.String() + ".*" }
 func (n names) bodiesFilter() string   { return n.ns + ".bodies.>" }
+
+// Kept jobs. Everything about one follows from its tenant and id: the hour is the
+// id's, so that listing can walk hours.
+
+func hourOf(id ID) string { return id.Time().Format("2006010215") }
+
+func (n names) keptPrefix(tenant string, id ID) string {
+	return n.ns + ".kept." + tenant + "." + hourOf(id) + "." + id.String() + "."
+}
+func (n names) record(tenant string, id ID) string   { return n.keptPrefix(tenant, id) + "record" }
+func (n names) metadata(tenant string, id ID) string { return n.keptPrefix(tenant, id) + "metadata" }
+func (n names) keptPart(tenant string, id ID, part int) string {
+	return n.keptPrefix(tenant, id) + "p" + strconv.Itoa(part)
+}
+func (n names) keptAll(tenant string, id ID) string { return n.keptPrefix(tenant, id) + "*" }
+
+// recordsOf selects the records of a tenant's hour; "*" is every hour.
+func (n names) recordsOf(tenant, hour string) string {
+	return n.ns + ".kept." + tenant + "." + hour + ".*.record"
+}
+func (n names) keptFilter() string { return n.ns + ".kept.>" }
+
+// result of a completion (group is its hour, name its id) or of a batch's line
+// (group is the batch, name the line).
+func (n names) result(tenant, group, name string) string {
+	return n.ns + ".results." + tenant + "." + group + "." + name
+}
+
+// resultPart is a part of a result too large for one message; a writer names its
+// parts by an id of its own, since only one of several wins.
+func (n names) resultPart(tenant, group, name string, writer ID, part int) string {
+	return n.result(tenant, group, name) + "." + writer.String() + "." + strconv.Itoa(part)
+}
+func (n names) resultsFilter() string { return n.ns + ".results.>" }
+
+// replay holds the stored events of a kept job.
+func (n names) replay(id ID) string  { return n.ns + ".replay." + id.String() }
+func (n names) replayFilter() string { return n.ns + ".replay.>" }
+
+func (n names) claim(tenant, hash string) string { return n.ns + ".claims." + tenant + "." + hash }
+func (n names) claimsFilter() string             { return n.ns + ".claims.>" }
 
 // maxToken bounds every part of a subject that people choose.
 const maxToken = 64

@@ -14,6 +14,8 @@ import (
 const (
 	// bodyAge is how long a large body is kept: longer than any job may take.
 	bodyAge = 25 * time.Hour
+	// claimAge is how long an idempotency key names what it was first used for.
+	claimAge = 24 * time.Hour
 	// workerTTL is how long a worker that says nothing is still listed; it speaks
 	// every ten seconds.
 	workerTTL = 30 * time.Second
@@ -92,6 +94,28 @@ func (c *Conn) streams() []jetstream.StreamConfig {
 			Name: c.n.bodiesStream(), Subjects: []string{c.n.bodiesFilter()}, Description: "parts of large request bodies",
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
 			MaxAge: bodyAge, MaxBytes: c.cfg.MaxBodiesBytes, AllowDirect: true,
+		},
+		// What clients were promised to find again is bounded by age and by the
+		// server's disk: a limit in bytes would reserve that disk.
+		jetstream.StreamConfig{
+			Name: c.n.keptStream(), Subjects: []string{c.n.keptFilter()}, Description: "requests of kept jobs",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
+			MaxAge: c.cfg.KeepResults, AllowDirect: true, AllowMsgTTL: true,
+		},
+		jetstream.StreamConfig{
+			Name: c.n.resultsStream(), Subjects: []string{c.n.resultsFilter()}, Description: "results of kept jobs and of the lines of batches",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
+			MaxAge: c.cfg.KeepResults, AllowDirect: true, AllowMsgTTL: true,
+		},
+		jetstream.StreamConfig{
+			Name: c.n.replayStream(), Subjects: []string{c.n.replayFilter()}, Description: "events of kept streams",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
+			MaxAge: c.cfg.KeepEvents, MaxBytes: c.cfg.MaxEventsBytes, AllowDirect: true,
+		},
+		jetstream.StreamConfig{
+			Name: c.n.claimsStream(), Subjects: []string{c.n.claimsFilter()}, Description: "idempotency keys and what they name",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
+			MaxAge: claimAge, AllowDirect: true,
 		},
 		c.bucket(c.n.keysBucket(), "API keys, hashed", 0),
 		c.bucket(c.n.modelsBucket(), "which pool serves which model", 0),

@@ -1,0 +1,71 @@
+package jobs
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// The events of a kept job are stored in messages of their own, several events in
+// each, so that anybody can read them again, from any event on, long after the
+// attempt. They are in order: an attempt has one message under way at a time.
+//
+//	message  version, kind (1 byte each), attempt (4), first (8), count (4), data; little endian
+//
+// first numbers the first server-sent event in data; the bytes carry the numbers
+// too, as SSE ids. Numbers go on from one attempt to the next: a reader that has
+// seen text of an attempt that was given up can tell.
+
+const (
+	replayVersion = 1
+	replayHeader  = 18
+)
+
+// replayKind says what a stored message is. The values are stored: none may change.
+type replayKind uint8
+
+const (
+	replayStarted replayKind = 1 // an attempt began; first is what its first event will have
+	replayChunk   replayKind = 2 // server-sent events, as live readers got them
+	replayDone    replayKind = 3 // the result is stored; first is one beyond the last event
+	replayFailed  replayKind = 4 // the same; data is the error
+)
+
+// replayMessage is one stored message.
+type replayMessage struct {
+	kind    replayKind
+	attempt uint32
+	first   uint64
+	count   uint32 // server-sent events in data
+	data    []byte
+}
+
+// next is the number of the event after those of the message.
+func (m *replayMessage) next() uint64 { return m.first + uint64(m.count) }
+
+func appendReplay(dst []byte, m *replayMessage) []byte {
+	dst = append(dst, replayVersion, byte(m.kind))
+	dst = binary.LittleEndian.AppendUint32(dst, m.attempt)
+	dst = binary.LittleEndian.AppendUint64(dst, m.first)
+	dst = binary.LittleEndian.AppendUint32(dst, m.count)
+	return append(dst, m.data...)
+}
+
+var errBadReplay = errors.New("not a message of stored events")
+
+// decodeReplay reads a message; its data is a part of b.
+func decodeReplay(b []byte) (replayMessage, error) {
+	if len(b) < replayHeader || b[0] != replayVersion {
+		return replayMessage{}, errBadReplay
+	}
+	m := replayMessage{
+		kind:    replayKind(b[1]),
+		attempt: binary.LittleEndian.Uint32(b[2:]),
+		first:   binary.LittleEndian.Uint64(b[6:]),
+		count:   binary.LittleEndian.Uint32(b[14:]),
+		data:    b[replayHeader:],
+	}
+	if m.first == 0 || m.next() < m.first {
+		return replayMessage{}, errBadReplay
+	}
+	return m, nil
+}
