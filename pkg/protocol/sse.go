@@ -20,6 +20,7 @@ var ErrLineTooLong = errors.New("read event: longer than the limit")
 type Event struct {
 	Name  string // the event field; "" if there was none
 	Data  []byte // valid until the next call of Next
+	ID    []byte // the id field; empty if there was none; valid as Data is
 	Error bool   // data came in a field named error, as old llama.cpp sends it
 }
 
@@ -62,6 +63,7 @@ type pendingEvent struct {
 	from    int // the first data line is buf[start+from : start+to]
 	to      int
 	joined  []byte // all lines, once there are two
+	id      []byte
 }
 
 // NewDecoder reads events from r. maxLine bounds an event, in bytes, and with it
@@ -130,7 +132,7 @@ func (d *Decoder) last() (Event, error) {
 // take ends the event under way.
 func (d *Decoder) take() Event {
 	e := &d.event
-	ev := Event{Name: e.name, Error: e.isError}
+	ev := Event{Name: e.name, Error: e.isError, ID: e.id}
 	switch e.lines {
 	case 0:
 	case 1:
@@ -138,11 +140,14 @@ func (d *Decoder) take() Event {
 	default:
 		ev.Data = e.joined
 	}
-	joined := e.joined[:0]
+	joined, id := e.joined[:0], e.id[:0]
 	if cap(joined) > keptBuffer {
 		joined = nil
 	}
-	*e = pendingEvent{joined: joined}
+	if cap(id) > keptBuffer {
+		id = nil
+	}
+	*e = pendingEvent{joined: joined, id: id}
 	return ev
 }
 
@@ -209,6 +214,8 @@ func (d *Decoder) field(from, to int) {
 		d.addData(value, to)
 	case "event":
 		d.event.name = d.intern(d.buf[value:to])
+	case "id":
+		d.event.id = append(d.event.id[:0], d.buf[value:to]...)
 	}
 }
 

@@ -20,7 +20,7 @@ func TestDecoder(t *testing.T) {
 		{"mark", "\xef\xbb\xbfdata: a\n\n", "a"},
 		{"leading blanks", "\n\n\r\n\ndata: a\n\n", "a"},
 		{"empty data", "data:\n\ndata: \n\ndata\n\nevent: x\n\ndata: a\n\n", "a"},
-		{"other fields", "id: 1\nretry: 5\nfoo: bar\ndatax: y\ndata: a\n\nid: 2\n\n", "a"},
+		{"other fields", "id: 1\nretry: 5\nfoo: bar\ndatax: y\ndata: a\n\nid: 2\n\ndata: b\n\ndata: c\nid: 3\n\n", "a#1|b|c#3"},
 		{"no blank line at the end", "data: a\n\ndata: b\n", "a|b"},
 		{"no line end at the end", "data: a\n\ndata: [DONE]", "a|[DONE]"},
 		{"event name", "event: ping\ndata: a\n\ndata: b\n\n", "ping=a|b"},
@@ -38,6 +38,9 @@ func TestDecoder(t *testing.T) {
 					}
 					if ev.Error {
 						text = "!" + text
+					}
+					if len(ev.ID) > 0 {
+						text += "#" + string(ev.ID)
 					}
 					all = append(all, text)
 				}

@@ -225,7 +225,7 @@ func decodeAll(d *Decoder) ([]Event, error) {
 		if err != nil {
 			return all, err
 		}
-		ev.Data = bytes.Clone(ev.Data)
+		ev.Data, ev.ID = bytes.Clone(ev.Data), bytes.Clone(ev.ID)
 		all = append(all, ev)
 	}
 }
