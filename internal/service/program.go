@@ -16,6 +16,7 @@ import (
 // IO is what a program has of the outside, so that tests can give it another.
 type IO struct {
 	Environ        []string
+	Stdin          io.Reader // nil: nothing to read
 	Stdout, Stderr io.Writer
 }
 
@@ -110,7 +111,7 @@ func (p Program) Run(ctx context.Context, args []string, std IO) int {
 func Process(run func(ctx context.Context, args []string, std IO) int) int {
 	ctx, stop := Signals(context.Background())
 	defer stop()
-	return run(ctx, os.Args[1:], IO{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr})
+	return run(ctx, os.Args[1:], IO{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
 }
 
 func count(n int, what string) string {
