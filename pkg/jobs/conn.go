@@ -22,7 +22,7 @@ type Conn struct {
 	js        jetstream.JetStream
 	apiPrefix string // "$JS.API." or "$JS.<domain>.API."
 
-	keys, models, workers jetstream.KeyValue
+	keys, models, workers, webhooks jetstream.KeyValue
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

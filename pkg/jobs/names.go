@@ -26,6 +26,8 @@ func (n names) keptStream() string        { return n.ns + "-kept" }
 func (n names) resultsStream() string     { return n.ns + "-results" }
 func (n names) replayStream() string      { return n.ns + "-events" }
 func (n names) claimsStream() string      { return n.ns + "-claims" }
+func (n names) noticesStream() string     { return n.ns + "-notices" }
+func (n names) noticedStream() string     { return n.ns + "-noticed" }
 
 // consumer returns the name of the durable that serves a pool, the same in each
 // class's stream. Autoscalers read it: it never changes.
@@ -33,9 +35,10 @@ func (n names) consumer(pool string) string { return pool }
 
 // Buckets.
 
-func (n names) keysBucket() string    { return n.ns + "-keys" }
-func (n names) modelsBucket() string  { return n.ns + "-models" }
-func (n names) workersBucket() string { return n.ns + "-workers" }
+func (n names) keysBucket() string     { return n.ns + "-keys" }
+func (n names) modelsBucket() string   { return n.ns + "-models" }
+func (n names) workersBucket() string  { return n.ns + "-workers" }
+func (n names) webhooksBucket() string { return n.ns + "-webhooks" }
 
 // bucketStream returns the stream below a bucket.
 func (n names) bucketStream(bucket string) string { return "KV_" + bucket }
@@ -131,6 +134,22 @@ func (n names) replayFilter() string { return n.ns + ".replay.>" }
 
 func (n names) claim(tenant, hash string) string { return n.ns + ".claims." + tenant + "." + hash }
 func (n names) claimsFilter() string             { return n.ns + ".claims.>" }
+
+// Notices: events for webhooks, one message for each, and their deliveries, one for
+// each endpoint; the memory of events that were handed out; how a test went.
+
+func (n names) noticesFilter() string { return n.ns + ".notices.>" }
+func (n names) noticeEvents() string  { return n.ns + ".notices.event.>" }
+func (n names) noticeEvent(tenant, event string) string {
+	return n.ns + ".notices.event." + tenant + "." + event
+}
+func (n names) deliveries() string { return n.ns + ".notices.delivery.>" }
+func (n names) delivery(tenant, endpoint, event string) string {
+	return n.ns + ".notices.delivery." + tenant + "." + endpoint + "." + event
+}
+func (n names) noticed(tenant, event string) string { return n.ns + ".noticed." + tenant + "." + event }
+func (n names) noticedFilter() string               { return n.ns + ".noticed.>" }
+func (n names) tested(event string) string          { return n.ns + ".tested." + event }
 
 // maxToken bounds every part of a subject that people choose.
 const maxToken = 64

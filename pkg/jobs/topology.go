@@ -38,6 +38,7 @@ func (c *Conn) prepare(ctx context.Context) error {
 	}
 	for bucket, kv := range map[string]*jetstream.KeyValue{
 		c.n.keysBucket(): &c.keys, c.n.modelsBucket(): &c.models, c.n.workersBucket(): &c.workers,
+		c.n.webhooksBucket(): &c.webhooks,
 	} {
 		err := c.persist(ctx, "open bucket", func(ctx context.Context) (err error) {
 			*kv, err = c.js.KeyValue(ctx, bucket)
@@ -117,6 +118,8 @@ func (c *Conn) streams() []jetstream.StreamConfig {
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
 			MaxAge: claimAge, AllowDirect: true,
 		},
+		c.noticesConfig(), c.noticedConfig(),
+		c.bucket(c.n.webhooksBucket(), "webhook endpoints", 0),
 		c.bucket(c.n.keysBucket(), "API keys, hashed", 0),
 		c.bucket(c.n.modelsBucket(), "which pool serves which model", 0),
 		c.bucket(c.n.workersBucket(), "workers that are there", workerTTL),
