@@ -35,6 +35,7 @@ func DecodeRequest(body []byte) (*Request, error) {
 	if d.maxCompletionTokens != nil {
 		r.MaxTokens = *d.maxCompletionTokens
 	}
+	r.Store = r.Store || r.Background && !d.storeSaid
 	return r, nil
 }
 
@@ -43,6 +44,7 @@ type requestDecoder struct {
 	*Request
 	maxTokens           int
 	maxCompletionTokens *int // nil: absent, so that max_tokens counts
+	storeSaid           bool // store is there and not null
 }
 
 // member takes one member that is not null and reports whether it is well-formed.
@@ -70,6 +72,9 @@ func (d *requestDecoder) member(name, value []byte) (ok bool) {
 		d.maxCompletionTokens = &n
 	case "store":
 		d.Store, ok = decodeBool(value)
+		d.storeSaid = true
+	case "background":
+		d.Background, ok = decodeBool(value)
 	case "metadata":
 		d.Metadata, ok = decodeStrings(value)
 	default:

@@ -93,7 +93,12 @@ func faultName(path string, quoted []byte, limit int) *Error {
 		strings.TrimSuffix(path, "."+shorten(name)), string(runes[:3]), string(runes[len(runes)-3:]), limit, len(runes))
 }
 
-// The next three have no counterpart at OpenAI.
+// The next four have no counterpart at OpenAI.
+
+func errNotStored() *Error {
+	return ErrInvalid("store", "invalid_value", "Invalid value: 'false'. 'store' must be true, or left out, when 'background' is true: "+
+		"the answer has to be kept until you fetch it.")
+}
 
 func faultDuplicate(path string) *Error {
 	return ErrInvalid(path, "", "Duplicate key in the JSON body of your request: '%s'. Each key of an object must occur only once.", path)

@@ -8,7 +8,8 @@ type Request struct {
 	ServiceTier  string            // "" if absent
 	N            int               // 1 if absent
 	MaxTokens    int               // max_completion_tokens, else max_tokens; 0 if absent
-	Store        bool              //
+	Background   bool              // answer at once, run later; implies Store
+	Store        bool              // keep the completion
 	Metadata     map[string]string // nil if absent
 	Body         []byte            // the JSON object as it came; never modified
 }
@@ -22,5 +23,12 @@ func ParseRequest(body []byte) (*Request, error) {
 	if err := validate(body); err != nil {
 		return nil, err
 	}
-	return DecodeRequest(body)
+	r, err := DecodeRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	if r.Background && !r.Store {
+		return nil, errNotStored()
+	}
+	return r, nil
 }

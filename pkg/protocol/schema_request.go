@@ -36,6 +36,7 @@ var requestSchema = object([]string{"messages"}, members{
 	"verbosity":             oneOf("low", "medium", "high"),
 	"service_tier":          oneOf("auto", "default", "flex", "scale", "priority", "fast"),
 	"store":                 boolean(),
+	"background":            boolean(), // ours, after OpenAI's Responses
 	"metadata":              metadataSchema,
 	"user":                  text(),
 	"safety_identifier":     textUpTo(64),

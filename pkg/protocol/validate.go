@@ -9,11 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// validator checks a request against requestSchema in one pass over its tokens.
+// validator checks a body against a schema in one pass over its tokens.
 // The strictness about JSON itself (UTF-8, duplicate names, what follows the
 // value) is jsontext's. A fault does not end the pass, since malformed JSON
 // further on goes first; no path is kept, as the decoder knows it when asked.
 type validator struct {
+	root   *schema
 	body   []byte
 	dec    *jsontext.Decoder
 	area   area
@@ -32,23 +33,45 @@ const (
 	areas
 )
 
-// validate returns what is wrong with body, or nil.
+// validate returns what is wrong with body, the request of a chat completion, or
+// nil.
 func validate(body []byte) *Error {
-	v := validator{body: body}
-	if err := json.Unmarshal(body, &v); err != nil {
-		if v.abort != nil {
-			return v.abort
-		}
-		return ErrBadJSON().Wrap(syntaxCause(err))
-	}
-	if v.abort != nil {
-		return v.abort
+	v := validator{root: requestSchema, body: body}
+	if err := v.run(); err != nil {
+		return err
 	}
 	if v.faults[inModel] == nil {
 		if model := findMember(body, "model"); len(model) == 0 || isNull(model) || string(model) == `""` {
 			return errNoModel()
 		}
 	}
+	return v.first()
+}
+
+// validateAs returns what is wrong with body, which should be what root says, or
+// nil. Members that are missing go before those that are wrong.
+func validateAs(body []byte, root *schema) *Error {
+	v := validator{root: root, body: body}
+	if err := v.run(); err != nil {
+		return err
+	}
+	return v.first()
+}
+
+// run makes the pass. Its error is what ended it.
+func (v *validator) run() *Error {
+	err := json.Unmarshal(v.body, v)
+	switch {
+	case v.abort != nil:
+		return v.abort
+	case err != nil:
+		return ErrBadJSON().Wrap(syntaxCause(err))
+	}
+	return nil
+}
+
+// first returns the fault that is reported.
+func (v *validator) first() *Error {
 	for _, fault := range v.faults {
 		if fault != nil {
 			return fault
@@ -77,7 +100,7 @@ func (v *validator) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		v.faults[inModel] = faultNotObject(kind, raw)
 		return nil
 	}
-	return v.broken(v.object(requestSchema))
+	return v.broken(v.object(v.root))
 }
 
 // broken turns an error of the decoder that has a name into the caller's error.

@@ -24,6 +24,11 @@ type faultCase struct {
 }
 
 var faultCases = []faultCase{
+	// What is kept.
+	{"background that is not stored", withParams(`"background":true,"store":false`), "store", "invalid_value",
+		"Invalid value: 'false'. 'store' must be true, or left out, when 'background' is true: the answer has to be kept until you fetch it."},
+	{"background is no boolean", withParams(`"background":"yes"`), "background", "invalid_type", "Invalid type for 'background': expected a boolean, but got a string instead."},
+
 	// The whole body.
 	{"empty", ``, "", "", badJSONText},
 	{"blanks", " \n", "", "", badJSONText},
