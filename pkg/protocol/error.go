@@ -64,7 +64,13 @@ func AsError(err error) *Error {
 // with the keys in this order, and null for an empty param or code. Bytes that
 // are not UTF-8 become U+FFFD.
 func (e *Error) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"error":{"message":`...)
+	dst = append(dst, `{"error":`...)
+	return append(e.appendObject(dst), '}')
+}
+
+// appendObject appends the four keys.
+func (e *Error) appendObject(dst []byte) []byte {
+	dst = append(dst, `{"message":`...)
 	dst = appendErrorText(dst, e.Message)
 	dst = append(dst, `,"type":`...)
 	dst = appendErrorText(dst, e.Type)
@@ -72,7 +78,7 @@ func (e *Error) AppendJSON(dst []byte) []byte {
 	dst = appendTextOrNull(dst, e.Param)
 	dst = append(dst, `,"code":`...)
 	dst = appendTextOrNull(dst, e.Code)
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
 
 // AppendEvent appends e as one server-sent event. It begins with exactly
