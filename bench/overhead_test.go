@@ -133,7 +133,7 @@ func osiris(b *testing.B, model string) string {
 	go func() {
 		ended <- service.Run(ctx, service.Params{
 			Name: "osiris", Config: cfg, Server: local.Start,
-			Parts: []service.Starter{workerpart.Starter(), frontendpart.Starter(frontendpart.Options{FirstKey: true})},
+			Parts:   []service.Starter{workerpart.Starter(), frontendpart.Starter(frontendpart.Options{FirstKey: true})},
 			Options: config.Options{Program: config.All}, Stderr: io.Discard, Ready: func(i service.Info) { ready <- i },
 		})
 	}()
