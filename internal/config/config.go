@@ -79,6 +79,7 @@ type Queue struct {
 // Frontend is HTTP.
 type Frontend struct {
 	MaxBody        Size          `yaml:"max_body" default:"64MB" min:"1024" max:"1073741824" help:"Largest request body, inflated; beyond it 413."`
+	MaxBodies      Size          `yaml:"max_bodies" default:"256MB" min:"1048576" help:"Most bytes of large request bodies in memory at a time, all requests together, until each is in the queue; beyond it 503 and Retry-After. A server needs up to twice as much memory for them. At least max_body counts."`
 	MaxWaiting     int64         `yaml:"max_waiting" default:"10000" min:"1" restart:"yes" help:"Jobs that may wait in a class of a pool; beyond it requests are answered with 503 and Retry-After."`
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"10m" min:"1s" help:"Longest life of a request."`
 	HoldBack       time.Duration `yaml:"hold_back" default:"5s" min:"1ms" help:"How long a stream's HTTP status waits for the first event."`

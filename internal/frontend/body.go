@@ -1,6 +1,9 @@
 package frontend
 
 import (
+	"github.com/gofiber/fiber/v2"
+	"net/http"
+
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -11,15 +14,39 @@ import (
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
-// inflate undoes a request's Content-Encoding, or returns body itself if there is
-// none. The result, and what it takes to make it, stays within limit.
+// requestBody returns the request's body, inflated, within the room reserved for it.
+// It is valid until dropBody.
+func (c *call) requestBody(fc *fiber.Ctx) ([]byte, error) {
+	raw := fc.BodyRaw()
+	if int64(len(raw)) < c.body { // its length was not announced
+		c.resize(int64(len(raw)))
+	}
+	encoding := strings.ToLower(strings.TrimSpace(string(fc.Request().Header.ContentEncoding())))
+	if encoding == "" || encoding == "identity" {
+		return raw, nil
+	}
+	limit := c.srv.bodies.some(c.cfg.MaxBody, c.cfg.MaxBodies)
+	c.body += limit
+	body, err := inflate(raw, encoding, limit)
+	if err != nil {
+		if limit < c.cfg.MaxBody && protocol.AsError(err).Status == http.StatusRequestEntityTooLarge {
+			return nil, errNoRoom()
+		}
+		return nil, err
+	}
+	c.dropBody(fc)
+	if len(body) > smallBody {
+		c.resize(int64(len(body)))
+	}
+	return body, nil
+}
+
+// inflate undoes a Content-Encoding. The result, and what it takes to make it, stays
+// within limit.
 func inflate(body []byte, encoding string, limit int64) ([]byte, error) {
-	encoding = strings.ToLower(strings.TrimSpace(encoding))
 	var r io.Reader
 	var err error
 	switch encoding {
-	case "", "identity":
-		return body, nil
 	case "gzip", "x-gzip":
 		r, err = gzip.NewReader(bytes.NewReader(body))
 	case "deflate":

@@ -44,6 +44,8 @@ type call struct {
 
 	method, path, route string
 	clientID            string // X-Client-Request-Id
+	body                int64  // bytes reserved for the request's body
+	short               bool   // there was not enough room for it
 	key                 *jobs.Key
 	class, model        string
 
@@ -64,11 +66,27 @@ func (s *Server) begin(fc *fiber.Ctx) *call {
 		method: string(fc.Context().Method()), path: string(fc.Context().URI().PathOriginal()),
 		route: "other", clientID: truncated(fc.Get("X-Client-Request-Id")),
 	}
+	room := s.bodies.claim(&fc.Request().Header)
+	c.body, c.short = room.bytes, room.short
 	if conn, ok := fc.Context().Conn().(*conn); ok {
 		c.conn = conn
 		conn.answering.Store(true)
+		c.body += conn.promised.Swap(0)
 	}
 	return c
+}
+
+// dropBody gives back what the request's body took. Nothing may point into it.
+func (c *call) dropBody(fc *fiber.Ctx) {
+	fc.Request().ReleaseBody(smallBody) // to the collector: a pool would keep its size
+	fc.Request().ResetBody()
+	c.resize(0)
+}
+
+// resize reserves n bytes instead of those before.
+func (c *call) resize(n int64) {
+	c.srv.bodies.give(c.body - n)
+	c.body = n
 }
 
 // truncated copies a header of the client's for the log.
@@ -125,6 +143,7 @@ func (c *call) end() {
 		c.srv.metrics.open.Dec()
 		c.stream.Close()
 	}
+	c.resize(0)
 	took := time.Since(c.began)
 	c.srv.metrics.observe(c, took)
 	level := slog.LevelInfo

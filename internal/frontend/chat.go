@@ -15,7 +15,7 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	if err := s.identify(fc, c); err != nil {
 		return err
 	}
-	body, err := inflate(fc.BodyRaw(), string(fc.Request().Header.ContentEncoding()), c.cfg.MaxBody)
+	body, err := c.requestBody(fc)
 	if err != nil {
 		return err
 	}
@@ -34,6 +34,7 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
+	c.dropBody(fc) // the queue has its own
 	c.watch(stream)
 	if req.Stream {
 		return c.answerStream(fc)

@@ -12,6 +12,10 @@ import (
 type Config struct {
 	// MaxBody is the largest request body in bytes, as it arrives and inflated. 32 MiB.
 	MaxBody int64
+	// MaxBodies is how many bytes the large bodies of all requests may have together
+	// until they are in the queue, beyond which one is refused with 503. At least
+	// MaxBody. 256 MiB.
+	MaxBodies int64
 	// RequestTimeout bounds a request from its arrival to its last byte. 10 min.
 	RequestTimeout time.Duration
 	// HoldBack is how long a stream waits for its first chunk before the headers are
@@ -51,6 +55,7 @@ type Config struct {
 // withDefaults fills the zero fields.
 func (c Config) withDefaults() Config {
 	orDefault(&c.MaxBody, 32<<20)
+	orDefault(&c.MaxBodies, max(c.MaxBody, 256<<20))
 	orDefault(&c.RequestTimeout, 10*time.Minute)
 	orDefault(&c.HoldBack, 5*time.Second)
 	orDefault(&c.KeepAlive, 15*time.Second)
@@ -81,6 +86,9 @@ func (c Config) check() error {
 		}
 	}
 	positive("MaxBody", c.MaxBody)
+	if c.MaxBodies < c.MaxBody {
+		faults = append(faults, fmt.Errorf("MaxBodies is %d: it must be at least MaxBody, %d", c.MaxBodies, c.MaxBody))
+	}
 	positive("RequestTimeout", int64(c.RequestTimeout))
 	positive("HoldBack", int64(c.HoldBack))
 	positive("KeepAlive", int64(c.KeepAlive))

@@ -32,6 +32,8 @@ type conn struct {
 	pushed   time.Time     // when the write deadline was set last
 	linger   bool          // read on after closing, so that the refusal arrives
 
+	promised atomic.Int64 // bytes reserved for a body that was asked for and has no handler yet
+
 	used      atomic.Bool // a byte arrived
 	answering atomic.Bool // between the arrival of a request and the end of its answer
 	probe     probe       // belongs to the watcher
@@ -141,6 +143,7 @@ func (c *conn) Close() error {
 		}
 	}
 	err := c.Conn.Close()
+	c.set.bodies.give(c.promised.Swap(0))
 	c.set.remove(c)
 	return err
 }

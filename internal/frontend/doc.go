@@ -16,8 +16,14 @@
 //   - Exactly one closing frame reaches each client: [DONE] after a complete answer,
 //     or one error event and [DONE]. A stream that broke inside is cut without the
 //     end of the HTTP body, so that it never looks complete.
-//   - A client that left is noticed within Config.Poll and its job cancelled. A client
-//     that stops reading is cut after Config.WriteStall and hurts nobody else.
+//   - A client that left is noticed within Config.Poll and its job cancelled. One that
+//     takes nothing for Config.WriteStall has its connection reset, so that the kernel
+//     forgets what is buffered for it; one that takes a little now and then is served.
+//     Neither hurts anybody else.
+//   - A stream over HTTP/1.0, which knows no chunks, is refused with 505: its end could
+//     not be told from a broken connection.
+//   - The large bodies that are in memory have a bound together; a body is given up
+//     once the queue has it.
 //   - What outlives a handler is copied: fiber reuses its buffers.
 //   - No prompt, answer or key is in a log line.
 package frontend

@@ -11,15 +11,16 @@ import (
 
 // connSet knows every open connection.
 type connSet struct {
-	stall func() time.Duration
+	bodies *bodies
+	stall  func() time.Duration
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu
 	empty chan struct{}      // guarded by mu; closed when conns is empty, nil unless somebody waits
 }
 
-func newConnSet(stall func() time.Duration) *connSet {
-	return &connSet{stall: stall, conns: make(map[*conn]struct{})}
+func newConnSet(bodies *bodies, stall func() time.Duration) *connSet {
+	return &connSet{bodies: bodies, stall: stall, conns: make(map[*conn]struct{})}
 }
 
 func (s *connSet) add(nc net.Conn) *conn {

@@ -17,7 +17,7 @@ type metrics struct {
 	denied   prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, bodies *bodies) (*metrics, error) {
 	seconds := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -42,7 +42,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.first, m.open, m.gone, m.denied} {
+	taken := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "osiris_http_body_bytes", Help: "Bytes of large request bodies that are in memory or announced.",
+	}, func() float64 { return float64(bodies.inUse()) })
+	for _, c := range []prometheus.Collector{taken, m.requests, m.duration, m.first, m.open, m.gone, m.denied} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -31,9 +31,10 @@ type Server struct {
 	catalogue *jobs.Catalogue
 	keys      *jobs.Keyring
 
-	app   *fiber.App
-	conns *connSet
-	watch watcher
+	app    *fiber.App
+	conns  *connSet
+	bodies bodies
+	watch  watcher
 
 	mu        sync.Mutex
 	listeners []*listener     // guarded by mu; none comes once draining is set
@@ -65,9 +66,9 @@ func New(ctx context.Context, cfg Config, conn *jobs.Conn, log *slog.Logger, reg
 	s.root, s.cancel = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
 	s.routes = s.allRoutes()
-	s.conns = newConnSet(func() time.Duration { return s.cfg.Load().WriteStall })
+	s.conns = newConnSet(&s.bodies, func() time.Duration { return s.cfg.Load().WriteStall })
 	var err error
-	if s.metrics, err = newMetrics(reg); err != nil {
+	if s.metrics, err = newMetrics(reg, &s.bodies); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	if err := s.subscribe(ctx, cfg); err != nil {

@@ -18,22 +18,30 @@ const strangersBody = 64 << 10
 
 var errTwoLengths = errors.New("both Content-Length and Transfer-Encoding")
 
-// limits says, once a request's header is there, how large its body may be.
+// limits says, once a request's header is there, how large its body may be, and
+// reserves room for it.
 func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	cfg := s.cfg.Load()
-	limit := int(cfg.MaxBody)
+	return fasthttp.RequestConfig{MaxRequestBodySize: int(s.bodies.announce(h, s.limit(h, cfg), cfg.MaxBodies))}
+}
+
+// limit is how large the body of h may be at most.
+func (s *Server) limit(h *fasthttp.RequestHeader, cfg *Config) int64 {
 	if n := h.ContentLength(); n > strangersBody || n == -1 {
 		if _, err := s.authenticate(h, cfg); err != nil {
-			limit = min(limit, strangersBody)
+			return min(cfg.MaxBody, strangersBody)
 		}
 	}
-	return fasthttp.RequestConfig{MaxRequestBodySize: limit}
+	return cfg.MaxBody
 }
 
 // expect answers those who ask before they send a body.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	h := &ctx.Request.Header
-	if h.ContentLength() <= s.limits(h).MaxRequestBodySize {
+	if int64(h.ContentLength()) <= s.limit(h, s.cfg.Load()) && !s.bodies.short(h) {
+		if c, ok := ctx.Conn().(*conn); ok { // no handler comes if the client leaves now
+			c.promised.Add(s.bodies.claim(h).bytes)
+		}
 		return http.StatusContinue
 	}
 	s.refuseBroken(ctx, fasthttp.ErrBodyTooLarge)
@@ -64,6 +72,10 @@ func (s *Server) refuseBroken(ctx *fasthttp.RequestCtx, err error) {
 	}
 	// What the server says of a malformed header quotes it, keys included: it is
 	// not kept.
+	if c.short && errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		c.refuse(fc, errNoRoom())
+		return
+	}
 	c.refuse(fc, s.broken(&ctx.Request.Header, c.cfg, err))
 }
 

@@ -37,7 +37,7 @@ type Output interface {
 // Request is one chat completion to be had from a provider.
 type Request struct {
 	Model   string            // the server's name for the model
-	Chat    *protocol.Request // what the client asked, validated
+	Chat    *protocol.Request // what the client asked, validated; its Body is gone once Output took something
 	Stream  bool              // call the server streaming (adapters that can only stream ignore it)
 	JobID   string            // for the server's request log, where it takes one
 	Limits  Limits            // time limits of this call

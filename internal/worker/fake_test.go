@@ -26,8 +26,13 @@ type scripted struct {
 }
 
 func (s *scripted) Complete(ctx context.Context, req *provider.Request, out provider.Output) error {
+	call := *req
+	if req.Chat != nil {
+		chat := *req.Chat // its body goes once something was said
+		call.Chat = &chat
+	}
 	s.mu.Lock()
-	s.calls = append(s.calls, *req)
+	s.calls = append(s.calls, call)
 	s.at = append(s.at, time.Now())
 	act := s.script[min(len(s.calls), len(s.script))-1]
 	s.mu.Unlock()

@@ -27,6 +27,7 @@ func (w *Worker) answer(ctx context.Context, job *jobs.Job, queued time.Duration
 	if err != nil {
 		return jobs.Outcome{Timing: timing}, err
 	}
+	job.Body = nil // chat has it, and may give it up
 	cat, e, err := w.find(ctx, job.Model)
 	if err != nil {
 		timing.Worker = time.Since(start)
@@ -41,7 +42,7 @@ func (w *Worker) answer(ctx context.Context, job *jobs.Job, queued time.Duration
 		gate: w.gate, metrics: w.metrics, log: log,
 		job: job, chat: chat, label: e.label, targets: e.order(), calls: make(map[*target]int),
 		out: output{
-			to: to, env: envelope(job), stream: job.Stream, includeUsage: chat.IncludeUsage || !job.Stream,
+			to: to, chat: chat, env: envelope(job), stream: job.Stream, includeUsage: chat.IncludeUsage || !job.Stream,
 			start: start, timing: timing, buf: *buf,
 		},
 	}
@@ -77,7 +78,7 @@ func limited(chat *protocol.Request, most int) (*protocol.Request, error) {
 	if most <= 0 || chat.MaxTokens > 0 {
 		return chat, nil
 	}
-	body, err := protocol.EditObject(nil, chat.Body,
+	body, err := protocol.EditObject(make([]byte, 0, len(chat.Body)+64), chat.Body,
 		protocol.Member{Name: "max_tokens"}, // 0 or null means unset
 		protocol.Member{Name: "max_completion_tokens", Value: strconv.AppendInt(nil, int64(most), 10)})
 	if err != nil {

@@ -26,6 +26,7 @@ type events interface {
 // Invariant: opened is set before the first event leaves and never reset.
 type output struct {
 	to           events
+	chat         *protocol.Request // its body is dropped once no other call can need it
 	env          protocol.Envelope
 	stream       bool // the client wants a stream
 	includeUsage bool
@@ -138,6 +139,7 @@ func (o *output) end() error {
 // open tells that the first of the answer is about to leave.
 func (o *output) open() error {
 	o.opened = true
+	o.chat.Body = nil // no other target may answer any more
 	o.first = time.Since(o.began)
 	o.timing.Model = o.first
 	return o.sent(o.to.Opened(o.timing))

@@ -13,7 +13,8 @@ import (
 
 func newOutput(to events, stream bool) *output {
 	o := &output{
-		to: to, stream: stream, includeUsage: !stream, start: time.Now(),
+		chat: &protocol.Request{},
+		to:   to, stream: stream, includeUsage: !stream, start: time.Now(),
 		env: protocol.Envelope{ID: "chatcmpl-1", Created: 5, Model: "m"},
 	}
 	o.begin(time.Now())

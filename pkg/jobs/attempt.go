@@ -45,7 +45,8 @@ type Attempt struct {
 	removeBy []byte        // acknowledgement to send once usage is stored; nil for none
 }
 
-// Job returns the job; it must not be changed.
+// Job returns the job; it must not be changed, except that the handler may set its
+// Body to nil once it needs that no more.
 func (a *Attempt) Job() *Job { return a.job }
 
 // Number orders the attempts of a job. It grows with each delivery, so it does

@@ -135,8 +135,8 @@ func (cl *Client) Active() int {
 // Submit puts a job into the queue and returns its events. It does not wait for
 // the broker's ack: that or the first event, whichever comes first, makes
 // Stream.Stored true, and a refusal is a Failed event. It blocks only to store a
-// body too large for a message. An error is a *protocol.Error. Job.Body must not
-// change until the stream is Stored.
+// body too large for a message. An error is a *protocol.Error. Job.Body is copied:
+// the caller may use its memory again.
 func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	if err := cl.conn.Ready(); err != nil {
 		return nil, unavailable(err)
@@ -156,7 +156,11 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 		}
 		ref, s.large = &r, true
 	}
-	payload, err := encodeJob(make([]byte, 0, 512+len(job.Body)), cl.cfg.ID, job, ref)
+	inline := len(job.Body)
+	if ref != nil {
+		inline = 0
+	}
+	payload, err := encodeJob(make([]byte, 0, 512+inline), cl.cfg.ID, job, ref)
 	if err != nil {
 		return nil, protocol.ErrInternal().Wrap(err)
 	}

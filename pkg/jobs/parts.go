@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc64"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -88,33 +89,36 @@ func (c *Conn) loadParts(ctx context.Context, stream string, ref bodyRef) ([]byt
 	if ref.Size < 0 || len(ref.Seqs) > int(ref.Size) {
 		return nil, fmt.Errorf("load body: reference to %d bytes in %d parts: %w", ref.Size, len(ref.Seqs), errBodyGone)
 	}
-	parts := make([][]byte, len(ref.Seqs))
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(partsInFlight)
-	for i, seq := range ref.Seqs {
-		group.Go(func() (err error) {
-			parts[i], err = c.loadPart(gctx, stream, seq)
-			return err
-		})
+	body := make([]byte, 0, min(ref.Size, int64(len(ref.Seqs))*maxPart))
+	for seqs := range slices.Chunk(ref.Seqs, partsInFlight) {
+		parts, err := c.loadSome(ctx, stream, seqs)
+		if err != nil {
+			return nil, fmt.Errorf("load body: %w", err)
+		}
+		for _, p := range parts {
+			if int64(len(body)+len(p)) > ref.Size {
+				return nil, fmt.Errorf("load body: longer than stored: %w", errBodyGone)
+			}
+			body = append(body, p...)
+		}
 	}
-	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("load body: %w", err)
-	}
-	size := int64(0)
-	for _, p := range parts {
-		size += int64(len(p))
-	}
-	if size != ref.Size {
-		return nil, fmt.Errorf("load body: %d bytes instead of %d: %w", size, ref.Size, errBodyGone)
-	}
-	body := make([]byte, 0, size)
-	for _, p := range parts {
-		body = append(body, p...)
-	}
-	if crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)) != ref.Sum {
+	if int64(len(body)) != ref.Size || crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)) != ref.Sum {
 		return nil, fmt.Errorf("load body: not what was stored: %w", errBodyGone)
 	}
 	return body, nil
+}
+
+// loadSome reads the messages at seqs, partsInFlight at most, side by side.
+func (c *Conn) loadSome(ctx context.Context, stream string, seqs []uint64) ([partsInFlight][]byte, error) {
+	var parts [partsInFlight][]byte
+	group, ctx := errgroup.WithContext(ctx)
+	for i, seq := range seqs {
+		group.Go(func() (err error) {
+			parts[i], err = c.loadPart(ctx, stream, seq)
+			return err
+		})
+	}
+	return parts, group.Wait()
 }
 
 // loadPart reads the message at seq. A sequence number never changes its content,

@@ -26,7 +26,7 @@ type Call struct {
 	watch   watch
 	body    io.ReadCloser // &exchange, or net/http's
 	inflate io.Reader     // over body if it is compressed
-	request *Request      // its secrets must not come back in a message
+	request Request       // its secrets must not come back in a message
 	detach  func() bool   // ends the wait for the caller's context
 	left    int64         // bytes the answer may still have
 

@@ -81,7 +81,7 @@ type Request struct {
 	Method string          // "": POST with a body, GET without
 	URL    string          //
 	Header http.Header     // sent as it is, never modified: it may be shared by calls
-	Body   []byte          // not modified, must stay unchanged until the call is closed
+	Body   []byte          // not modified, must stay unchanged until the call is closed, which need not keep it
 	Limits provider.Limits // zero: no limit
 	Model  string          // the client's name for the model, for "no such model"
 }
@@ -94,7 +94,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	call := &Call{client: c, parent: ctx, left: c.maxAnswer, request: req}
+	call := &Call{client: c, parent: ctx, left: c.maxAnswer, request: *req}
 	cut := call.cut
 	call.detach = context.AfterFunc(ctx, cut)
 	call.watch.start(req.Limits, cut)
@@ -106,6 +106,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
 	call.watch.sent() // a server may answer before it has read everything
 	call.setEncoding()
 	if call.Status/100 == 2 {
+		call.request.Body = nil // a long answer need not keep a long question
 		return call, nil
 	}
 	defer call.Close()

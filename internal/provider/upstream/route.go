@@ -105,7 +105,7 @@ func (c *Call) sendThrough(ctx context.Context, t http.RoundTripper) error {
 	// cost the connection.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.cutBy(cancel)
-	r, err := newRequest(ctx, c.request, c.watch.sent)
+	r, err := newRequest(ctx, &c.request, c.watch.sent)
 	if err != nil {
 		return err
 	}

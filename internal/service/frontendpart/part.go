@@ -71,7 +71,7 @@ func start(ctx context.Context, h *service.Host, o Options) (*part, error) {
 func frontendConfig(cfg *config.Config) frontend.Config {
 	f := cfg.Frontend
 	return frontend.Config{
-		MaxBody: int64(f.MaxBody), MaxWaiting: f.MaxWaiting, DefaultPool: cfg.Worker.Pool,
+		MaxBody: int64(f.MaxBody), MaxBodies: int64(max(f.MaxBodies, f.MaxBody)), MaxWaiting: f.MaxWaiting, DefaultPool: cfg.Worker.Pool,
 		RequestTimeout: f.RequestTimeout, HoldBack: f.HoldBack, KeepAlive: f.KeepAlive, WriteStall: f.WriteStall,
 		AllowAnonymous: f.AllowAnonymous,
 	}
