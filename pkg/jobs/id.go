@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -65,4 +66,15 @@ func hexDigit(c byte) byte {
 		return c - 'a' + 10
 	}
 	return 0xff
+}
+
+// deriveID returns an id that follows from another and a name: of the same time, so
+// that it sorts with it, and otherwise as good as random.
+func deriveID(from ID, name string) ID {
+	sum := sha256.Sum256(append(from[:], name...))
+	id := ID(sum[:len(from)])
+	copy(id[:6], from[:6])
+	id[6] = id[6]&0x0f | 0x70 // version 7
+	id[8] = id[8]&0x3f | 0x80 // variant of RFC 9562
+	return id
 }

@@ -74,3 +74,14 @@ func (r *Keyring) publish(entries map[string]*Key) {
 	}
 	r.keys.Store(&keys)
 }
+
+// ByID returns the key of that id, which the caller must not change, whether it can
+// still be used or not.
+func (r *Keyring) ByID(id string) (key *Key, ok bool) {
+	for _, k := range *r.keys.Load() {
+		if k.key.ID == id {
+			return k.key, true
+		}
+	}
+	return nil, false
+}

@@ -28,6 +28,7 @@ func (n names) replayStream() string      { return n.ns + "-events" }
 func (n names) claimsStream() string      { return n.ns + "-claims" }
 func (n names) noticesStream() string     { return n.ns + "-notices" }
 func (n names) noticedStream() string     { return n.ns + "-noticed" }
+func (n names) runsStream() string        { return n.ns + "-runs" }
 
 // consumer returns the name of the durable that serves a pool, the same in each
 // class's stream. Autoscalers read it: it never changes.
@@ -39,6 +40,8 @@ func (n names) keysBucket() string     { return n.ns + "-keys" }
 func (n names) modelsBucket() string   { return n.ns + "-models" }
 func (n names) workersBucket() string  { return n.ns + "-workers" }
 func (n names) webhooksBucket() string { return n.ns + "-webhooks" }
+
+func (n names) batchesBucket() string { return n.ns + "-batches" }
 
 // bucketStream returns the stream below a bucket.
 func (n names) bucketStream(bucket string) string { return "KV_" + bucket }
@@ -150,6 +153,18 @@ func (n names) delivery(tenant, endpoint, event string) string {
 func (n names) noticed(tenant, event string) string { return n.ns + ".noticed." + tenant + "." + event }
 func (n names) noticedFilter() string               { return n.ns + ".noticed.>" }
 func (n names) tested(event string) string          { return n.ns + ".tested." + event }
+
+// Batches: the value, the lease of whoever drives it, a hint that it was changed.
+
+func (n names) batchKey(tenant, batch string) string {
+	return "$KV." + n.batchesBucket() + "." + tenant + "." + batch
+}
+func (n names) run(batch string) string       { return n.ns + ".runs." + batch }
+func (n names) runsFilter() string            { return n.ns + ".runs.>" }
+func (n names) batchWake(batch string) string { return n.ns + ".wake.batch." + batch }
+
+// runsConsumer is the durable that hands batches out to their drivers.
+func (n names) runsConsumer() string { return "drivers" }
 
 // maxToken bounds every part of a subject that people choose.
 const maxToken = 64

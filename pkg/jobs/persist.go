@@ -14,12 +14,13 @@ import (
 
 // Error codes of JetStream's API that nats.go has no name for.
 const (
-	codeNoPeers          jetstream.ErrorCode = 10005 // fewer servers than copies asked for, or some are away
-	codeInsufficient     jetstream.ErrorCode = 10023
-	codeStorageExceeded  jetstream.ErrorCode = 10047 // the limits of all streams together exceed the server's
-	codeStoreFailed      jetstream.ErrorCode = 10049 // creating a stream raced with the deletion of the last other one
-	codeReplicasNoneHere jetstream.ErrorCode = 10074 // more than one copy without a cluster
-	codeStreamFull       jetstream.ErrorCode = 10077 // maximum messages or bytes, per stream or subject
+	codeNoPeers           jetstream.ErrorCode = 10005 // fewer servers than copies asked for, or some are away
+	codeInsufficient      jetstream.ErrorCode = 10023
+	codeStorageExceeded   jetstream.ErrorCode = 10047 // the limits of all streams together exceed the server's
+	codeWrongLastSequence jetstream.ErrorCode = 10164 // as 10071, where another write of the subject is under way
+	codeStoreFailed       jetstream.ErrorCode = 10049 // creating a stream raced with the deletion of the last other one
+	codeReplicasNoneHere  jetstream.ErrorCode = 10074 // more than one copy without a cluster
+	codeStreamFull        jetstream.ErrorCode = 10077 // maximum messages or bytes, per stream or subject
 )
 
 // errRace says that another process wrote at the same moment: look again.

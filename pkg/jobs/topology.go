@@ -16,6 +16,8 @@ const (
 	bodyAge = 25 * time.Hour
 	// claimAge is how long an idempotency key names what it was first used for.
 	claimAge = 24 * time.Hour
+	// batchAge is how long a batch that ended can be read.
+	batchAge = 60 * 24 * time.Hour
 	// workerTTL is how long a worker that says nothing is still listed; it speaks
 	// every ten seconds.
 	workerTTL = 30 * time.Second
@@ -120,6 +122,12 @@ func (c *Conn) streams() []jetstream.StreamConfig {
 		},
 		c.noticesConfig(), c.noticedConfig(),
 		c.bucket(c.n.webhooksBucket(), "webhook endpoints", 0),
+		jetstream.StreamConfig{
+			Name: c.n.runsStream(), Subjects: []string{c.n.runsFilter()}, Description: "batches that need a driver, or have one",
+			Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+			MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, AllowDirect: true,
+		},
+		c.batchesStream(),
 		c.bucket(c.n.keysBucket(), "API keys, hashed", 0),
 		c.bucket(c.n.modelsBucket(), "which pool serves which model", 0),
 		c.bucket(c.n.workersBucket(), "workers that are there", workerTTL),
@@ -136,6 +144,14 @@ func (c *Conn) bucket(name, description string, ttl time.Duration) jetstream.Str
 		MaxMsgsPerSubject: 1, MaxBytes: 64 << 20, MaxAge: ttl,
 		AllowRollup: true, DenyDelete: true,
 	}
+}
+
+// batchesStream is the stream below the bucket of batches: one that is no longer
+// written, because it ended, goes after batchAge.
+func (c *Conn) batchesStream() jetstream.StreamConfig {
+	s := c.bucket(c.n.batchesBucket(), "batches and where they stand", batchAge)
+	s.MaxBytes = -1 // bounded by age: a limit would reserve the disk
+	return s
 }
 
 // ensureStream creates the stream or updates its limits. Any number of processes
