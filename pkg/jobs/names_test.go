@@ -62,6 +62,12 @@ func TestNamesBeginWithTheNamespace(t *testing.T) {
 		n.replayStream():                        "acme-events",
 		n.claimsStream():                        "acme-claims",
 		n.bucketStream(n.keysBucket()):          "KV_acme-keys",
+		n.batchesBucket():                       "acme-batches",
+		n.batchKey("t1", "batch_7"):             "$KV.acme-batches.t1.batch_7",
+		n.runsStream():                          "acme-runs",
+		n.run("batch_7"):                        "acme.runs.batch_7",
+		n.runsFilter():                          "acme.runs.>",
+		n.batchWake("batch_7"):                  "acme.wake.batch.batch_7",
 		"consumer of gpu: " + n.consumer("gpu"): "consumer of gpu: gpu",
 	} {
 		if got != want {

@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"maps"
-	"slices"
-	"strconv"
-)
+import "strconv"
 
 // BatchStatus is where a batch stands. It changes along these arrows only, and an
 // ended batch never changes again:
@@ -133,8 +129,10 @@ func (b *Batch) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `},"usage":`...)
 	dst = appendBatchUsage(dst, b.Usage)
 	dst = append(dst, `,"metadata":`...)
-	dst = appendStrings(dst, b.Metadata)
-	return append(dst, '}')
+	if len(b.Metadata) == 0 {
+		return append(dst, "null}"...)
+	}
+	return append(appendStrings(dst, b.Metadata), '}')
 }
 
 // AppendBatchList appends a page of batches as the API's list object. more says
@@ -200,21 +198,5 @@ func appendBatchUsage(dst []byte, u *Usage) []byte {
 	dst = strconv.AppendInt(dst, u.ReasoningTokens, 10)
 	dst = append(dst, `},"total_tokens":`...)
 	dst = strconv.AppendInt(dst, u.TotalTokens, 10)
-	return append(dst, '}')
-}
-
-// appendStrings appends an object of strings, by name; null for a nil map.
-func appendStrings(dst []byte, m map[string]string) []byte {
-	if m == nil {
-		return append(dst, "null"...)
-	}
-	dst = append(dst, '{')
-	for i, name := range slices.Sorted(maps.Keys(m)) {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(appendLiteral(dst, name), ':')
-		dst = appendLiteral(dst, m[name])
-	}
 	return append(dst, '}')
 }
