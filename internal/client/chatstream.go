@@ -1,0 +1,156 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// maxEvent bounds one event, and a whole answer.
+const maxEvent = 64 << 20
+
+// said is a chunk or a completion, as far as a terminal is concerned.
+type said struct {
+	ID      string `json:"id"`
+	Choices []struct {
+		Index        int    `json:"index"`
+		Delta        words  `json:"delta"`
+		Message      words  `json:"message"`
+		FinishReason string `json:"finish_reason"`
+	} `json:"choices"`
+	Usage json.RawMessage `json:"usage"`
+	Error json.RawMessage `json:"error"`
+}
+
+type words struct {
+	Content   string          `json:"content"`
+	Refusal   string          `json:"refusal"`
+	ToolCalls json.RawMessage `json:"tool_calls"`
+}
+
+// events reads a stream to its end. heard is called for everything that comes.
+func (a *asking) events(resp *http.Response, heard func()) error {
+	in := protocol.NewDecoder(&hearing{resp.Body, heard}, maxEvent)
+	for {
+		ev, err := in.Next()
+		switch {
+		case errors.Is(err, protocol.ErrLineTooLong):
+			return fmt.Errorf("read answer: %w", err)
+		case err == io.EOF:
+			return &brokenError{io.ErrUnexpectedEOF}
+		case err != nil:
+			return &brokenError{err}
+		}
+		if string(ev.Data) == "[DONE]" {
+			return nil
+		}
+		if err := a.take(ev.Data); err != nil {
+			return err
+		}
+		if len(ev.ID) > 0 && a.answer.ID != "" {
+			a.last = string(ev.ID)
+		}
+	}
+}
+
+// whole reads an answer that comes in one piece.
+func (a *asking) whole(resp *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxEvent))
+	if err != nil {
+		return &brokenError{err}
+	}
+	return a.take(body)
+}
+
+// take adds a chunk or a completion to the answer.
+func (a *asking) take(data []byte) error {
+	var s said
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("the answer is not what OpenAI's API says: %w", err)
+	}
+	if len(s.Error) > 0 && string(s.Error) != "null" {
+		return a.failure(streamError(s.Error))
+	}
+	a.name(s.ID)
+	if len(s.Usage) > 0 && string(s.Usage) != "null" {
+		a.answer.Usage = s.Usage
+	}
+	for _, choice := range s.Choices {
+		if choice.Index != 0 {
+			continue
+		}
+		if choice.FinishReason != "" {
+			a.answer.FinishReason = choice.FinishReason
+		}
+		for _, w := range []words{choice.Delta, choice.Message} {
+			if err := a.speak(w.Content + w.Refusal + shown(w.ToolCalls)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shown is how calls of tools, which nobody here can answer, are shown.
+func shown(calls json.RawMessage) string {
+	if len(calls) == 0 || string(calls) == "null" {
+		return ""
+	}
+	return string(calls) + "\n"
+}
+
+func (a *asking) speak(text string) error {
+	if text == "" {
+		return nil
+	}
+	a.seen, a.failed = true, false
+	a.text.WriteString(text)
+	if err := a.say(text); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+// failure decides about an error inside a stream. It may be that of a frontend that
+// stops while the job goes on: whoever can ask again does, and believes it the second
+// time.
+func (a *asking) failure(err error) error {
+	if a.last == "" || a.failed {
+		return err
+	}
+	a.failed = true
+	return &brokenError{err}
+}
+
+// streamError reads an error that came inside a stream.
+func streamError(data json.RawMessage) error {
+	var e struct {
+		Message string `json:"message"`
+		Type    string `json:"type"`
+		Code    any    `json:"code"`
+	}
+	if json.Unmarshal(data, &e) != nil || e.Message == "" {
+		e.Message = string(data)
+	}
+	code, _ := e.Code.(string)
+	return &protocol.Error{Message: e.Message, Type: e.Type, Code: code, NoRetry: true}
+}
+
+// hearing is a reader that tells when something came.
+type hearing struct {
+	io.Reader
+	heard func()
+}
+
+// Read implements io.Reader.
+func (h *hearing) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	if n > 0 {
+		h.heard()
+	}
+	return n, err
+}

@@ -1,0 +1,156 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// Fetch writes the content of a stored file to w, from the byte at offset on. It
+// goes on where a connection broke. It returns where it got to.
+func (c *Client) Fetch(ctx context.Context, id string, w io.Writer, offset int64, got func(done, total int64)) (int64, error) {
+	p := c.patience()
+	for {
+		n, err := c.fetch(ctx, id, w, offset, got)
+		if n > offset {
+			p.progress()
+		}
+		offset = n
+		if err == nil {
+			return offset, nil
+		}
+		if err := p.wait(ctx, err); err != nil {
+			return offset, fmt.Errorf("download %s: %w", id, err)
+		}
+	}
+}
+
+// fetch is one attempt of Fetch.
+func (c *Client) fetch(ctx context.Context, id string, w io.Writer, offset int64, got func(done, total int64)) (int64, error) {
+	r := request{method: http.MethodGet, path: "files/" + url.PathEscape(id) + "/content", header: http.Header{}}
+	if offset > 0 {
+		r.header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+	}
+	ctx, idle := withIdle(ctx, c.cfg.Idle)
+	defer idle.stop()
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		e, ok := errors.AsType[*protocol.Error](err)
+		if ok && offset > 0 && e.Status == http.StatusRequestedRangeNotSatisfiable {
+			return offset, nil // everything is here
+		}
+		return offset, idle.cause(err)
+	}
+	defer resp.Body.Close()
+	if offset > 0 && resp.StatusCode != http.StatusPartialContent {
+		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil { // a server without ranges
+			return offset, &brokenError{err}
+		}
+	}
+	total := totalOf(resp, offset)
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := resp.Body.Read(buf)
+		idle.heard()
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return offset, fmt.Errorf("write: %w", err)
+			}
+			offset += int64(n)
+			if got != nil {
+				got(offset, total)
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return offset, nil
+		case err != nil:
+			return offset, idle.cause(&brokenError{err})
+		}
+	}
+}
+
+// totalOf is the size of the whole file; 0 if the server does not say.
+func totalOf(resp *http.Response, offset int64) int64 {
+	if _, total, ok := strings.Cut(resp.Header.Get("Content-Range"), "/"); ok {
+		if n, err := strconv.ParseInt(total, 10, 64); err == nil {
+			return n
+		}
+	}
+	if resp.ContentLength < 0 {
+		return 0
+	}
+	if resp.StatusCode == http.StatusPartialContent {
+		return offset + resp.ContentLength
+	}
+	return resp.ContentLength
+}
+
+// Download stores the content of a file at path. What came of an earlier download
+// that was interrupted is kept beside it and not fetched again.
+func (c *Client) Download(ctx context.Context, id, path string, got func(done, total int64)) error {
+	part := path + "." + id + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("download %s: %w", id, err)
+	}
+	offset, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = c.Fetch(ctx, id, f, offset, got)
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		if info, statErr := os.Stat(part); statErr == nil && info.Size() == 0 {
+			if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("download %s: %w", id, err)
+			}
+		}
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return fmt.Errorf("download %s: %w", id, err)
+	}
+	return nil
+}
+
+// idleWatch ends a context when nothing was heard for some time.
+type idleWatch struct {
+	ctx    context.Context
+	after  time.Duration
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+var errIdle = errors.New("nothing came for too long")
+
+func withIdle(ctx context.Context, after time.Duration) (context.Context, *idleWatch) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, &idleWatch{ctx, after, time.AfterFunc(after, func() { cancel(errIdle) }), cancel}
+}
+
+func (w *idleWatch) heard() { w.timer.Reset(w.after) }
+
+func (w *idleWatch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// cause names silence as what it is: a broken connection.
+func (w *idleWatch) cause(err error) error {
+	if errors.Is(context.Cause(w.ctx), errIdle) {
+		return &brokenError{errIdle}
+	}
+	return err
+}
