@@ -63,7 +63,14 @@ func layers() []layer {
 		{"integration/mockmodel/...", nil, "a model server of its own, built as a container"},
 		{"integration/...", []string{"pkg/protocol"}, "it sees the system from outside, through its ports"},
 
-		{"cmd/...", []string{"internal/config", "internal/service/...", "pkg/jobs"}, "flags, wiring and exit codes, nothing else"},
+		{"internal/client/...", []string{"pkg/protocol"}, "the command line speaks to any server of the API and knows no queue"},
+		{"internal/batchfile/...", []string{"pkg/protocol"}, "a batch's file is checked by the rules of the wire, without a server"},
+		{"internal/progress/...", nil, "a progress bar knows numbers and a terminal"},
+
+		{
+			"cmd/...", []string{"internal/batchfile", "internal/client", "internal/config", "internal/progress", "internal/service/...", "pkg/jobs", "pkg/protocol"},
+			"flags, wiring, what people read, and exit codes, nothing else",
+		},
 	}
 }
 

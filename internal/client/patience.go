@@ -76,14 +76,14 @@ func (p *patience) again(err error) (time.Duration, bool) {
 	}
 	pause := p.next + rand.N(p.next)
 	p.next = min(2*p.next, longestWait)
-	if e, ok := errors.AsType[*protocol.Error](err); ok {
-		if !repeatable(e) {
-			return 0, false
-		}
-		return max(pause, e.RetryAfter), true
+	if _, broken := errors.AsType[*brokenError](err); broken {
+		return pause, true
 	}
-	_, broken := errors.AsType[*brokenError](err)
-	return pause, broken
+	e, refused := errors.AsType[*protocol.Error](err)
+	if !refused || !repeatable(e) {
+		return 0, false
+	}
+	return max(pause, e.RetryAfter), true
 }
 
 func repeatable(e *protocol.Error) bool {
