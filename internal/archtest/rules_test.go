@@ -22,7 +22,8 @@ func layers() []layer {
 
 		{"internal/config/...", nil, "a configuration is a value: those who use it import it, never the other way round"},
 		{"internal/embedded/...", nil, "the embedded server is a NATS like any other and knows nothing of jobs"},
-		{"internal/frontend/...", []string{"pkg/jobs", "pkg/protocol"}, "a frontend knows no provider and no worker: they scale and ship apart"},
+		{"internal/socket/...", nil, "a connection knows nothing of what is said on it"},
+		{"internal/frontend/...", []string{"internal/socket", "pkg/jobs", "pkg/protocol"}, "a frontend knows no provider and no worker: they scale and ship apart"},
 		{
 			"internal/worker/...",
 			[]string{"internal/provider", "pkg/jobs", "pkg/protocol"},
@@ -30,7 +31,7 @@ func layers() []layer {
 		},
 		{"internal/provider", []string{"pkg/protocol"}, "the seam between workers and models knows neither side"},
 		{
-			"internal/provider/upstream/http1/...", nil,
+			"internal/provider/upstream/http1/...", []string{"internal/socket"},
 			"a client of HTTP knows nothing of what it is used for",
 		},
 		{
@@ -56,7 +57,7 @@ func layers() []layer {
 			"internal/service/local", []string{"internal/config", "internal/embedded", "internal/service", "pkg/jobs"},
 			"a NATS inside the program",
 		},
-		{"internal/service", []string{"internal/config", "pkg/jobs"}, "what all programs share knows no part of them"},
+		{"internal/service", []string{"internal/config", "internal/socket", "pkg/jobs"}, "what all programs share knows no part of them"},
 
 		{"internal/e2e/...", nil, "tests alone: they see the system from outside, or put programs together"},
 		{"bench/...", nil, "tests alone: they measure programs as others run them"},

@@ -128,7 +128,7 @@ func (c *conn) reset() {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
-	if t, ok := nc.(*net.TCPConn); ok {
+	if t, ok := nc.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0) // it fails on a connection that is gone anyhow
 	}
 }

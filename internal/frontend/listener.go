@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/osiris/osiris/internal/socket"
 )
 
 // connSet knows every open connection.
@@ -25,7 +27,7 @@ func newConnSet(bodies *bodies, stall func() time.Duration) *connSet {
 
 func (s *connSet) add(nc net.Conn) *conn {
 	_, tcp := nc.(*net.TCPConn)
-	c := &conn{Conn: nc, set: s, partial: tcp}
+	c := &conn{Conn: socket.Quick(nc), set: s, partial: tcp}
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()

@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"time"
 
 	"github.com/osiris/osiris/internal/config"
+	"github.com/osiris/osiris/internal/socket"
 	"github.com/osiris/osiris/pkg/jobs"
 )
 
@@ -22,8 +25,19 @@ func JobsConfig(cfg *config.Config, name string, log *slog.Logger) (jobs.Config,
 		MaxBody: int64(cfg.Frontend.MaxBody), AckWait: cfg.Queue.Lease, Logger: log,
 	}
 	var err error
+	out.Dial = dialNATS
 	out.TLS, err = tlsConfig(n.TLS)
 	return out, err
+}
+
+// dialNATS opens a connection to NATS.
+func dialNATS(network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 2 * time.Second}
+	c, err := d.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return socket.Quick(c), nil
 }
 
 func tlsConfig(t config.TLS) (*tls.Config, error) {

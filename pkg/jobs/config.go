@@ -20,6 +20,9 @@ type Config struct {
 	// InProcess connects to an embedded server without a socket. URL is ignored.
 	InProcess interface{ InProcessConn() (net.Conn, error) }
 
+	// Dial opens the connections to URL; nil: a net.Dialer. It gives up by itself.
+	Dial func(network, address string) (net.Conn, error)
+
 	Name      string // of this client, for the server's monitoring
 	Namespace string // begins every subject and stream; "osiris"
 	Domain    string // JetStream domain; "" is the account's own

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -113,11 +114,20 @@ func (c *Conn) options(faults *faultLog) ([]nats.Option, error) {
 	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
 	}
+	if cfg.Dial != nil {
+		opts = append(opts, nats.SetCustomDialer(dialFunc(cfg.Dial)))
+	}
 	if cfg.TLS != nil {
 		opts = append(opts, nats.Secure(cfg.TLS))
 	}
 	return appendCredentials(opts, cfg)
 }
+
+// dialFunc is a function that the client library calls as a method.
+type dialFunc func(network, address string) (net.Conn, error)
+
+// Dial implements nats.CustomDialer.
+func (f dialFunc) Dial(network, address string) (net.Conn, error) { return f(network, address) }
 
 func appendCredentials(opts []nats.Option, cfg Config) ([]nats.Option, error) {
 	if cfg.CredentialsFile != "" {

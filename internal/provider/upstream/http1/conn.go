@@ -7,6 +7,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/osiris/osiris/internal/socket"
 )
 
 // ErrOtherProtocol is for a server that takes part in TLS but not in HTTP/1.1.
@@ -60,6 +62,7 @@ func (t *Transport) dial(ctx context.Context, to *Target) (*conn, error) {
 	if err != nil {
 		return nil, err // it names the operation and the address
 	}
+	raw = socket.Quick(raw)
 	if !to.tls {
 		return newConn(raw, raw), nil
 	}
