@@ -26,6 +26,7 @@ func (n names) keptStream() string        { return n.ns + "-kept" }
 func (n names) resultsStream() string     { return n.ns + "-results" }
 func (n names) replayStream() string      { return n.ns + "-events" }
 func (n names) claimsStream() string      { return n.ns + "-claims" }
+func (n names) filesStream() string       { return n.ns + "-files" }
 func (n names) noticesStream() string     { return n.ns + "-notices" }
 func (n names) noticedStream() string     { return n.ns + "-noticed" }
 func (n names) runsStream() string        { return n.ns + "-runs" }
@@ -165,6 +166,28 @@ func (n names) batchWake(batch string) string { return n.ns + ".wake.batch." + b
 
 // runsConsumer is the durable that hands batches out to their drivers.
 func (n names) runsConsumer() string { return "drivers" }
+
+// Files. Parts are named by their upload, which the entry of the file names: a file
+// can be committed under any id, and two writers of one file never mix. The entry's
+// subject says what a list is sorted, filtered and summed by. "*" is every id.
+
+func (n names) fileParts(tenant, upload string) string {
+	return n.ns + ".files." + tenant + "." + upload + ".*"
+}
+func (n names) filePart(tenant, upload string, part int) string {
+	return n.ns + ".files." + tenant + "." + upload + ".p" + strconv.Itoa(part)
+}
+func (n names) fileEntry(f *File) string {
+	return n.ns + ".files." + f.Tenant + ".entry." + f.ID + "." + f.Upload + "." +
+		strconv.FormatInt(f.Bytes, 10) + "." + strconv.FormatInt(f.Created.Unix(), 10) + "." + f.Purpose
+}
+func (n names) fileEntries(tenant, id string) string {
+	return n.ns + ".files." + tenant + ".entry." + id + ".>"
+}
+func (n names) fileHold(tenant, upload, holder string) string {
+	return n.ns + ".files." + tenant + ".hold." + upload + "." + holder
+}
+func (n names) filesFilter() string { return n.ns + ".files.>" }
 
 // maxToken bounds every part of a subject that people choose.
 const maxToken = 64

@@ -128,6 +128,11 @@ func (c *Conn) streams() []jetstream.StreamConfig {
 			MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, AllowDirect: true,
 		},
 		c.batchesStream(),
+		jetstream.StreamConfig{
+			Name: c.n.filesStream(), Subjects: []string{c.n.filesFilter()}, Description: "files in parts, and their entries",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
+			AllowDirect: true, AllowMsgTTL: true,
+		},
 		c.bucket(c.n.keysBucket(), "API keys, hashed", 0),
 		c.bucket(c.n.modelsBucket(), "which pool serves which model", 0),
 		c.bucket(c.n.workersBucket(), "workers that are there", workerTTL),

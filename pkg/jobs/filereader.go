@@ -1,0 +1,227 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// fileAhead is how many parts a sequential reader has on their way: enough to hide
+	// the round trip.
+	fileAhead = 2
+	// fileParts bounds the parts in memory.
+	fileParts = fileAhead + 2
+)
+
+// errFileCorrupt says that stored parts are not what was written. It is never seen
+// unless somebody wrote to the stream by hand or a disk lied.
+var errFileCorrupt = errors.New("file is not what was stored")
+
+// FileReader reads a file's content by parts, each from any replica; only the
+// leader's word makes one missing, which is ErrNoFile. It keeps few parts in memory
+// and fetches ahead of a reader that goes forward. Who reads from the beginning to
+// the end gets an error instead of io.EOF unless the sum of all is right.
+//
+// ReadAt may be called by any number of goroutines together; Read, Seek and WriteTo
+// belong to one. Close ends all of them.
+type FileReader struct {
+	c    *Conn
+	file File
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	off int64
+	sum hash.Hash // of everything before off; nil once something was skipped
+
+	mu    sync.Mutex
+	parts []*filePart // the latest asked for is last; guarded by mu
+	last  int         // part that was read last, -1 for none; guarded by mu
+}
+
+// filePart is one part on its way or here.
+type filePart struct {
+	number int
+	done   chan struct{} // closed once data or err is set
+	data   []byte
+	err    error
+}
+
+// OpenFile returns a reader of f, which File or ListFiles returned. It asks nobody.
+// ctx bounds all reading.
+func (c *Conn) OpenFile(ctx context.Context, f File) *FileReader {
+	r := &FileReader{c: c, file: f, sum: sha256.New(), last: -1}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	return r
+}
+
+// Close ends the reader and waits for what is on its way.
+func (r *FileReader) Close() error {
+	r.cancel()
+	r.wg.Wait()
+	return nil
+}
+
+// Read implements io.Reader. It returns what is left of one part at most.
+func (r *FileReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.off >= r.file.Bytes {
+		return 0, r.end()
+	}
+	n, err := r.readSome(p, r.off)
+	r.off += int64(n)
+	if r.sum != nil {
+		r.sum.Write(p[:n])
+	}
+	return n, err
+}
+
+// end is io.EOF, unless everything was read and is not what was written.
+func (r *FileReader) end() error {
+	if r.sum != nil && r.off == r.file.Bytes && hex.EncodeToString(r.sum.Sum(nil)) != r.file.SHA256 {
+		return fmt.Errorf("read file: %w", errFileCorrupt)
+	}
+	return io.EOF
+}
+
+// Seek implements io.Seeker. After it the sum is not checked, except when it goes
+// back to the beginning.
+func (r *FileReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.off
+	case io.SeekEnd:
+		offset += r.file.Bytes
+	}
+	switch {
+	case offset < 0:
+		return r.off, errors.New("seek in file: before its beginning")
+	case offset == r.off:
+	case offset == 0:
+		r.sum = sha256.New()
+	default:
+		r.sum = nil
+	}
+	r.off = offset
+	return offset, nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (r *FileReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("read file: negative offset")
+	}
+	n := 0
+	for n < len(p) {
+		if off+int64(n) >= r.file.Bytes {
+			return n, io.EOF
+		}
+		m, err := r.readSome(p[n:], off+int64(n))
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// readSome copies from the part that holds off, which is inside the file.
+func (r *FileReader) readSome(p []byte, off int64) (int, error) {
+	size := int64(r.file.PartSize)
+	part := r.part(int(off / size))
+	select {
+	case <-part.done:
+	case <-r.ctx.Done():
+		return 0, fmt.Errorf("read file: %w", context.Cause(r.ctx))
+	}
+	if part.err != nil {
+		return 0, fmt.Errorf("read file: %w", part.err)
+	}
+	return copy(p, part.data[off%size:]), nil
+}
+
+// part returns part i, on its way at least, and those after it if the reader came
+// from the part before.
+func (r *FileReader) part(i int) *filePart {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	forward := r.last >= 0 && i == r.last+1
+	wanted := r.ask(i)
+	if forward {
+		for next := i + 1; next <= min(i+fileAhead, r.file.Parts-1); next++ {
+			r.ask(next)
+		}
+	}
+	r.last = i
+	return wanted
+}
+
+// ask finds part i or sends for it. The caller holds mu.
+func (r *FileReader) ask(i int) *filePart {
+	for _, p := range r.parts {
+		if p.number == i {
+			return p
+		}
+	}
+	p := &filePart{number: i, done: make(chan struct{})}
+	if len(r.parts) == fileParts {
+		r.parts = append(r.parts[:0], r.parts[1:]...)
+	}
+	r.parts = append(r.parts, p)
+	r.wg.Go(func() {
+		defer close(p.done)
+		if p.data, p.err = r.c.loadFilePart(r.ctx, &r.file, i); p.err != nil {
+			r.drop(p)
+		}
+	})
+	return p
+}
+
+// drop forgets a part that could not be read, so that it is asked for again.
+func (r *FileReader) drop(failed *filePart) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, p := range r.parts {
+		if p == failed {
+			r.parts = append(r.parts[:i], r.parts[i+1:]...)
+			return
+		}
+	}
+}
+
+// loadFilePart reads one part. Its subject never has other content, so any
+// replica's copy will do.
+func (c *Conn) loadFilePart(ctx context.Context, f *File, i int) ([]byte, error) {
+	subject, stream := c.n.filePart(f.Tenant, f.Upload, i), c.n.filesStream()
+	want := f.PartSize
+	if i == f.Parts-1 {
+		want = int(f.Bytes - int64(i)*int64(f.PartSize))
+	}
+	direct, cancel := context.WithTimeout(ctx, attemptTimeout)
+	msg, err := c.nc.RequestWithContext(direct, c.apiPrefix+"DIRECT.GET."+stream+"."+subject, nil)
+	cancel()
+	if err == nil && msg.Header.Get("Status") == "" && msg.Header.Get(nats.JSStream) == stream && len(msg.Data) == want {
+		return msg.Data, nil
+	}
+	m, err := c.leaderGet(ctx, stream, question{LastFor: subject})
+	switch {
+	case errors.Is(err, errNotStored):
+		return nil, ErrNoFile
+	case err != nil:
+		return nil, err
+	case len(m.Data) != want:
+		return nil, errFileCorrupt
+	}
+	return m.Data, nil
+}
