@@ -149,7 +149,7 @@ func TestCORS(t *testing.T) {
 			t.Errorf("status %d", resp.StatusCode)
 		}
 		for name, want := range map[string]string{
-			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
 			"Access-Control-Allow-Headers": "authorization,x-stainless-os", "Access-Control-Max-Age": "600",
 		} {
 			if got := resp.Header.Get(name); got != want {

@@ -1,15 +1,15 @@
 package frontend
 
 import (
-	"github.com/gofiber/fiber/v2"
-	"net/http"
-
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"io"
+	"net/http"
 	"strings"
+
+	"github.com/gofiber/fiber/v2"
 
 	"github.com/osiris/osiris/pkg/protocol"
 )

@@ -43,6 +43,7 @@ type call struct {
 	deadline time.Time
 
 	method, path, route string
+	param               string // what stands for {id} in the route
 	clientID            string // X-Client-Request-Id
 	body                int64  // bytes reserved for the request's body
 	short               bool   // there was not enough room for it

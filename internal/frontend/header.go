@@ -87,7 +87,7 @@ func sendJSON(fc *fiber.Ctx, body []byte) error {
 func preflight(fc *fiber.Ctx, c *call) error {
 	c.route = "preflight"
 	h := &fc.Response().Header
-	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
 	if asked := fc.Request().Header.Peek("Access-Control-Request-Headers"); len(asked) > 0 {
 		h.SetBytesV("Access-Control-Allow-Headers", asked) // a star does not cover Authorization
 		h.Set("Vary", "Access-Control-Request-Headers")

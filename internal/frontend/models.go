@@ -36,10 +36,7 @@ func (s *Server) getModel(fc *fiber.Ctx, c *call) error {
 	if err := s.identify(fc, c); err != nil {
 		return err
 	}
-	id, err := pathRest(c.path, "/v1/models/")
-	if err != nil {
-		return protocol.ErrUnknownURL(c.method, c.path)
-	}
+	id := c.param
 	for _, m := range s.catalogue.Models() {
 		if m.ID == id && c.key.Allows(id) {
 			return sendJSON(fc, protocol.AppendModel(nil, wireModel(m)))

@@ -3,9 +3,7 @@ package frontend
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"runtime/debug"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -18,25 +16,6 @@ import (
 type handler func(fc *fiber.Ctx, c *call) error
 
 var errUnfinished = errors.New("the body goes on")
-
-// route is a path and what answers it, by method.
-type route struct {
-	name    string // in metrics
-	path    string // without a slash at the end
-	rest    bool   // what follows path belongs to it
-	method  string // GET answers HEAD too
-	handler handler
-}
-
-func (s *Server) allRoutes() []route {
-	return []route{
-		{name: "chat", path: "/v1/chat/completions", method: fiber.MethodPost, handler: s.chat},
-		{name: "models", path: "/v1/models", method: fiber.MethodGet, handler: s.listModels},
-		{name: "model", path: "/v1/models/", rest: true, method: fiber.MethodGet, handler: s.getModel},
-		{name: "root", path: "", method: fiber.MethodGet, handler: s.greet},
-		{name: "root", path: "/v1", method: fiber.MethodGet, handler: s.greet},
-	}
-}
 
 // serve answers one request, whatever happens.
 func (s *Server) serve(fc *fiber.Ctx) {
@@ -69,46 +48,15 @@ func (s *Server) guarded(fc *fiber.Ctx, c *call) (err error) {
 	if c.method == fiber.MethodOptions {
 		return preflight(fc, c)
 	}
-	r, err := s.find(c.method, c.path)
+	r, param, allowed, err := s.find(c.method, c.path)
 	if err != nil {
-		if e := protocol.AsError(err); e.Status == fiber.StatusMethodNotAllowed {
-			fc.Set(fiber.HeaderAllow, r.method+", "+fiber.MethodOptions)
+		if allowed != "" {
+			fc.Set(fiber.HeaderAllow, allowed)
 		}
 		return err
 	}
-	c.route = r.name
+	c.route, c.param = r.name, param
 	return r.handler(fc, c)
-}
-
-// find picks the route. On a wrong method it returns the route that was meant.
-func (s *Server) find(method, path string) (route, error) {
-	clean := cleanPath(path)
-	for _, r := range s.routes {
-		if clean != r.path && (!r.rest || !strings.HasPrefix(clean, r.path) || len(clean) == len(r.path)) {
-			continue
-		}
-		if method == r.method || method == fiber.MethodHead && r.method == fiber.MethodGet {
-			return r, nil
-		}
-		return r, protocol.ErrMethod(method, path)
-	}
-	return route{}, protocol.ErrUnknownURL(method, path)
-}
-
-// cleanPath forgives what people do to base URLs: slashes at the end, and /v1 more
-// than once.
-func cleanPath(path string) string {
-	path = strings.TrimRight(path, "/")
-	for strings.HasPrefix(path, "/v1/v1/") || path == "/v1/v1" {
-		path = path[len("/v1"):]
-	}
-	return path
-}
-
-// pathRest returns what follows prefix in the path, decoded.
-func pathRest(path, prefix string) (string, error) {
-	rest := strings.TrimPrefix(cleanPath(path), prefix)
-	return url.PathUnescape(rest)
 }
 
 // greet answers those who open the base URL to see whether anybody is there.
