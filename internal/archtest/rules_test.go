@@ -24,6 +24,7 @@ func layers() []layer {
 		{"internal/embedded/...", nil, "the embedded server is a NATS like any other and knows nothing of jobs"},
 		{"internal/socket/...", nil, "a connection knows nothing of what is said on it"},
 		{"internal/frontend/...", []string{"internal/socket", "pkg/jobs", "pkg/protocol"}, "a frontend knows no provider and no worker: they scale and ship apart"},
+		{"internal/webhook/...", []string{"pkg/jobs"}, "it posts what the queue hands it, and knows nothing of who serves requests"},
 		{
 			"internal/worker/...",
 			[]string{"internal/provider", "pkg/jobs", "pkg/protocol"},

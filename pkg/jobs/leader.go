@@ -80,7 +80,12 @@ func (c *Conn) leaderGet(ctx context.Context, stream string, q question) (*store
 // walk calls f for every live key of a bucket, read from the leader. It costs a
 // round trip for each key, so it is for people, not for requests.
 func (c *Conn) walk(ctx context.Context, bucket string, f func(m *stored) error) error {
-	filter := "$KV." + bucket + ".>"
+	return c.walkKeys(ctx, bucket, ">", f)
+}
+
+// walkKeys is walk of the keys that match a filter, such as "acme.*".
+func (c *Conn) walkKeys(ctx context.Context, bucket, keys string, f func(m *stored) error) error {
+	filter := "$KV." + bucket + "." + keys
 	for seq := uint64(1); ; {
 		m, err := c.leaderGet(ctx, c.n.bucketStream(bucket), question{Seq: seq, NextFor: filter})
 		if errors.Is(err, errNotStored) {

@@ -30,6 +30,7 @@ func (n names) filesStream() string       { return n.ns + "-files" }
 func (n names) noticesStream() string     { return n.ns + "-notices" }
 func (n names) noticedStream() string     { return n.ns + "-noticed" }
 func (n names) runsStream() string        { return n.ns + "-runs" }
+func (n names) deliveriesStream() string  { return n.ns + "-deliveries" }
 
 // consumer returns the name of the durable that serves a pool, the same in each
 // class's stream. Autoscalers read it: it never changes.
@@ -139,18 +140,18 @@ func (n names) replayFilter() string { return n.ns + ".replay.>" }
 func (n names) claim(tenant, hash string) string { return n.ns + ".claims." + tenant + "." + hash }
 func (n names) claimsFilter() string             { return n.ns + ".claims.>" }
 
-// Notices: events for webhooks, one message for each, and their deliveries, one for
-// each endpoint; the memory of events that were handed out; how a test went.
+// Notices: events for webhooks, their deliveries, one for each endpoint, and the
+// memory of events that were handed out; how a test went.
 
-func (n names) noticesFilter() string { return n.ns + ".notices.>" }
-func (n names) noticeEvents() string  { return n.ns + ".notices.event.>" }
-func (n names) noticeEvent(tenant, event string) string {
-	return n.ns + ".notices.event." + tenant + "." + event
-}
-func (n names) deliveries() string { return n.ns + ".notices.delivery.>" }
+func (n names) notice(tenant, event string) string { return n.ns + ".notices." + tenant + "." + event }
+func (n names) noticesFilter() string              { return n.ns + ".notices.>" }
 func (n names) delivery(tenant, endpoint, event string) string {
-	return n.ns + ".notices.delivery." + tenant + "." + endpoint + "." + event
+	return n.ns + ".deliveries." + tenant + "." + endpoint + "." + event
 }
+func (n names) deliveriesOf(tenant, endpoint string) string {
+	return n.ns + ".deliveries." + tenant + "." + endpoint + ".*"
+}
+func (n names) deliveriesFilter() string            { return n.ns + ".deliveries.>" }
 func (n names) noticed(tenant, event string) string { return n.ns + ".noticed." + tenant + "." + event }
 func (n names) noticedFilter() string               { return n.ns + ".noticed.>" }
 func (n names) tested(event string) string          { return n.ns + ".tested." + event }

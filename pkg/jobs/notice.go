@@ -48,6 +48,8 @@ const (
 	// noticeMemory is how long an event that was handed out is known, so that it is
 	// not handed out again however often it is told.
 	noticeMemory = 3 * 24 * time.Hour
+	// deliveryAge outlives the last attempt at a delivery.
+	deliveryAge = 4 * 24 * time.Hour
 	// maxObjectID bounds the name of what an event is about.
 	maxObjectID = 256
 )
@@ -60,7 +62,14 @@ func (c *Conn) Notify(ctx context.Context, tenant string, e Notice) error {
 	if err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
-	if err := c.storeNotice(ctx, c.n.noticeEvent(tenant, e.ID), body); err != nil {
+	err = c.persist(ctx, "notify", func(ctx context.Context) error {
+		_, err := c.js.Publish(ctx, c.n.notice(tenant, e.ID), body, jetstream.WithExpectStream(c.n.noticesStream()))
+		if api, ok := errors.AsType[*jetstream.APIError](err); ok && strings.Contains(api.Description, "per subject") {
+			return nil // it waits already
+		}
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
 	return nil
@@ -105,24 +114,23 @@ func (e *Notice) payload() payload {
 	return p
 }
 
-// storeNotice publishes an event or a delivery, unless the same one waits already.
-func (c *Conn) storeNotice(ctx context.Context, subject string, body []byte) error {
-	return c.persist(ctx, "store notice", func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, subject, body, jetstream.WithExpectStream(c.n.noticesStream()))
-		if api, ok := errors.AsType[*jetstream.APIError](err); ok && strings.Contains(api.Description, "per subject") {
-			return nil
-		}
-		return err
-	})
-}
-
-// noticesConfig is the queue of events and deliveries. One message per subject: an
-// event that waits cannot be queued twice.
+// noticesConfig is the queue of events: one message per subject, so an event that
+// waits cannot be queued twice.
 func (c *Conn) noticesConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: c.n.noticesStream(), Subjects: []string{c.n.noticesFilter()}, Description: "events for webhooks and their deliveries",
+		Name: c.n.noticesStream(), Subjects: []string{c.n.noticesFilter()}, Description: "events for webhooks",
 		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: 256 << 20, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, AllowDirect: true,
+		MaxBytes: 64 << 20, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, AllowDirect: true,
+	}
+}
+
+// deliveriesConfig is the queue of deliveries. When it is full the oldest go: those
+// are of endpoints that have failed for days, and may not cost others theirs.
+func (c *Conn) deliveriesConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: c.n.deliveriesStream(), Subjects: []string{c.n.deliveriesFilter()}, Description: "deliveries to webhooks",
+		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
+		MaxBytes: 128 << 20, MaxMsgsPerSubject: 1, MaxAge: deliveryAge, AllowDirect: true,
 	}
 }
 
@@ -132,6 +140,6 @@ func (c *Conn) noticedConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: c.n.noticedStream(), Subjects: []string{c.n.noticedFilter()}, Description: "events that webhooks were told of",
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxAge: noticeMemory, MaxBytes: 128 << 20, MaxMsgsPerSubject: 1, AllowDirect: true,
+		MaxBytes: 64 << 20, MaxMsgsPerSubject: 1, MaxAge: noticeMemory, AllowDirect: true,
 	}
 }

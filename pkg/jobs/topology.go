@@ -120,7 +120,7 @@ func (c *Conn) streams() []jetstream.StreamConfig {
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
 			MaxAge: claimAge, AllowDirect: true,
 		},
-		c.noticesConfig(), c.noticedConfig(),
+		c.noticesConfig(), c.deliveriesConfig(), c.noticedConfig(),
 		c.bucket(c.n.webhooksBucket(), "webhook endpoints", 0),
 		jetstream.StreamConfig{
 			Name: c.n.runsStream(), Subjects: []string{c.n.runsFilter()}, Description: "batches that need a driver, or have one",
