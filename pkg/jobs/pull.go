@@ -13,12 +13,16 @@ import (
 // worker sends its pull requests itself: a request names how many jobs it wants
 // and an inbox that identifies it, and ends by deliveries, by a status, or by
 // its time.
+//
+// Nothing takes a request back. Giving up its inbox would, but on a cluster what the
+// consumer's leader sent meanwhile would reach nobody and wait for its lease to run
+// out. So requests live briefly, and a stop waits for the last one.
 const (
-	pullExpires = time.Second            // how long the broker keeps a request; also how long a stop can take
-	pullGrace   = 500 * time.Millisecond // a request not heard of for so much longer was lost
-	pullBackoff = 100 * time.Millisecond // after a refusal
-	lowEvery    = time.Second            // lower classes are asked about at least so often
-	lowPatience = 10 * time.Millisecond  // start that an interactive job has over lower ones for the last slot
+	pullExpires = 250 * time.Millisecond  // how long the broker keeps a request; also how long an idle stop takes
+	pullGrace   = 1250 * time.Millisecond // a request not heard of for so much longer was lost
+	pullBackoff = 100 * time.Millisecond  // after a refusal
+	lowEvery    = time.Second             // lower classes are asked about at least so often
+	lowPatience = 10 * time.Millisecond   // start that an interactive job has over lower ones for the last slot
 	maxLowBatch = 256
 )
 
