@@ -32,7 +32,10 @@ type Attempt struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 
+	kept keeping // of a kept job
+
 	mu       sync.Mutex
+	muted    bool   // nobody reads the events of a kept job as they come
 	ack      string // acknowledges the newest delivery of the job
 	ring     ring
 	last     uint32        // number of the newest frame
@@ -66,10 +69,20 @@ func (a *Attempt) Opened(t Timing) error {
 // Chunk emits server-sent events, ready to be forwarded: one or several, whole.
 // It copies sse. While the frontend's window is full it blocks; when the attempt's
 // context ends it returns its cause.
-func (a *Attempt) Chunk(sse []byte) error { return a.emit(Chunk, sse, false) }
+func (a *Attempt) Chunk(sse []byte) error {
+	if a.job.Keep != nil {
+		return a.chunkKept(sse)
+	}
+	return a.emit(Chunk, sse, false)
+}
 
 // Answer emits a whole completion, as Chunk does events.
-func (a *Attempt) Answer(body []byte) error { return a.emit(Answer, body, false) }
+func (a *Attempt) Answer(body []byte) error {
+	if a.job.Keep != nil {
+		return a.answerKept(body)
+	}
+	return a.emit(Answer, body, false)
+}
 
 func (a *Attempt) emit(kind EventKind, data []byte, hold bool) error {
 	for first := true; first || len(data) > 0; first = false {
@@ -103,6 +116,9 @@ func (a *Attempt) emitFrame(kind EventKind, part []byte, more, hold bool) error 
 	}
 	a.last++
 	a.sent = time.Now()
+	if a.muted {
+		return nil
+	}
 	f := frame{job: a.job.ID, attempt: a.number, number: a.last, kind: kind, more: more, data: part}
 	a.ring.add(&f)
 	a.link.out.add(a.subject, &f, hold)
@@ -114,6 +130,9 @@ func (a *Attempt) beat(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sent = now
+	if a.muted {
+		return
+	}
 	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, false)
 }
 
@@ -122,6 +141,9 @@ func (a *Attempt) beat(now time.Time) {
 func (a *Attempt) sayReturned() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.muted {
+		return
+	}
 	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: returned}, false)
 }
 
@@ -154,4 +176,29 @@ func (a *Attempt) drop(cause error) {
 		a.heard = true // it ended already, and nobody wants to know
 	}
 	a.mu.Unlock()
+}
+
+// leave takes the frontend's word, or its absence, that nobody reads the events:
+// a plain job ends, a kept one goes on in silence.
+func (a *Attempt) leave(cause error) {
+	if a.job.Keep == nil {
+		a.drop(cause)
+		return
+	}
+	a.mute()
+}
+
+// mute stops telling the frontend anything.
+func (a *Attempt) mute() {
+	a.mu.Lock()
+	a.muted = true
+	a.ring.drop(a.last)
+	if !a.ended.IsZero() {
+		a.heard = true
+	}
+	a.mu.Unlock()
+	select {
+	case a.room <- struct{}{}:
+	default:
+	}
 }

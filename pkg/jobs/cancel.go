@@ -2,14 +2,19 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // abandon gives up an unfinished job: it is taken out of the queue and whoever
 // runs it is told, always both, since a worker never learns from the broker that
-// its job was deleted.
+// its job was deleted. A kept job goes on: only the telling ends.
 func (cl *Client) abandon(s *Stream) {
+	if s.kept {
+		cl.detach(s)
+		return
+	}
 	s.mu.Lock()
 	control, attempt, stored, known := s.control, s.seq.attempt, s.stored, s.known
 	s.payload = nil
@@ -68,4 +73,28 @@ func (cl *Client) dropBody(s *Stream) {
 			cl.log.Warn("large body stays until it expires", "job_id", s.job.String(), "error", err)
 		}
 	})
+}
+
+// detach tells the worker of a kept job that its events are not read any more.
+func (cl *Client) detach(s *Stream) {
+	s.mu.Lock()
+	control, attempt, known := s.control, s.seq.attempt, s.known
+	s.mu.Unlock()
+	if control != "" {
+		cl.tell(control, &frame{job: s.job, attempt: attempt, kind: ctlCancel})
+	}
+	if known { // else it is published again until its ack comes: see tend
+		cl.forget(s.job)
+	}
+}
+
+// Revoke ends a job whoever waits for it, a kept one too: it is taken out of the
+// queue and every worker is told. It stores no result: whoever revokes a kept job
+// has stored one before, so that the job does not come back.
+func (cl *Client) Revoke(job *Job) error {
+	subject := cl.conn.n.job(job.Class, job.Pool, job.Tenant, job.ID)
+	f := frame{job: job.ID, kind: ctlRevoke}
+	return errors.Join(
+		cl.conn.nc.Publish(cl.conn.apiPrefix+"STREAM.PURGE."+cl.conn.n.jobsStream(job.Class), fmt.Appendf(nil, `{"filter":%q}`, subject)),
+		cl.conn.nc.Publish(cl.conn.n.cancel(), appendFrame([]byte{frameVersion}, &f)))
 }

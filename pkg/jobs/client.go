@@ -135,36 +135,31 @@ func (cl *Client) Active() int {
 // Submit puts a job into the queue and returns its events. It does not wait for
 // the broker's ack: that or the first event, whichever comes first, makes
 // Stream.Stored true, and a refusal is a Failed event. It blocks only to store a
-// body too large for a message. An error is a *protocol.Error. Job.Body is copied:
-// the caller may use its memory again.
+// body too large for a message, and the record of a kept job. An error is a
+// *protocol.Error. Job.Body is copied: the caller may use its memory again.
 func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
-	if err := cl.conn.Ready(); err != nil {
-		return nil, unavailable(err)
-	}
-	if err := cl.depth.admit(poolClass{job.Pool, job.Class}); err != nil {
+	if err := cl.admit(job); err != nil {
 		return nil, err
 	}
 	s := &Stream{
-		cl: cl, job: job.ID, class: job.Class, pool: job.Pool, replay: !job.Stream,
+		cl: cl, job: job.ID, class: job.Class, pool: job.Pool, replay: !job.Stream, kept: job.Keep != nil,
 		subject: cl.conn.n.job(job.Class, job.Pool, job.Tenant, job.ID), born: time.Now(), wake: make(chan struct{}, 1),
 	}
-	var ref *bodyRef
-	if int64(len(job.Body)) > cl.conn.nc.MaxPayload()-inlineMargin {
-		r, err := cl.conn.storeBody(ctx, job)
+	payload, large, err := cl.encode(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	s.payload, s.large = payload, large && !s.kept
+	if job.recorded() {
+		own, err := cl.conn.putRecord(ctx, job, payload)
 		if err != nil {
 			return nil, err
 		}
-		ref, s.large = &r, true
+		s.tenant = job.Tenant
+		if own {
+			s.withdraw = func() { cl.withdrawRecord(s.tenant, s.job) }
+		}
 	}
-	inline := len(job.Body)
-	if ref != nil {
-		inline = 0
-	}
-	payload, err := encodeJob(make([]byte, 0, 512+inline), cl.cfg.ID, job, ref)
-	if err != nil {
-		return nil, protocol.ErrInternal().Wrap(err)
-	}
-	s.payload = payload
 	cl.mu.Lock()
 	cl.streams[job.ID] = s
 	cl.mu.Unlock()
@@ -176,6 +171,35 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	return s, nil
 }
 
+// admit says whether the queue can take the job now.
+func (cl *Client) admit(job *Job) error {
+	if err := cl.conn.Ready(); err != nil {
+		return unavailable(err)
+	}
+	return cl.depth.admit(poolClass{job.Pool, job.Class})
+}
+
+// encode returns the message of a job. A body too large for one is stored first.
+func (cl *Client) encode(ctx context.Context, job *Job) (payload []byte, large bool, err error) {
+	var ref *bodyRef
+	if int64(len(job.Body)) > cl.conn.nc.MaxPayload()-inlineMargin {
+		r, err := cl.conn.storeBody(ctx, job)
+		if err != nil {
+			return nil, false, err
+		}
+		ref = &r
+	}
+	inline := len(job.Body)
+	if ref != nil {
+		inline = 0
+	}
+	payload, err = encodeJob(make([]byte, 0, 512+inline), cl.cfg.ID, job, ref)
+	if err != nil {
+		return nil, false, protocol.ErrInternal().Wrap(err)
+	}
+	return payload, ref != nil, nil
+}
+
 // publish sends the job, for the first time or again. One message per subject
 // makes a repetition harmless while the job waits or runs.
 func (cl *Client) publish(s *Stream) error {
@@ -183,6 +207,9 @@ func (cl *Client) publish(s *Stream) error {
 	s.tries++
 	s.published = time.Now()
 	payload := s.payload
+	if s.kept && s.tries > 1 && payload != nil {
+		markRepeat(payload) // the first may have been stored, run and removed
+	}
 	s.mu.Unlock()
 	if payload == nil { // stored or given up just now
 		return nil

@@ -58,6 +58,7 @@ type Consumer struct {
 
 	inbox       string // replies to pull requests
 	usageInbox  string
+	replayInbox string // confirmations of stored events
 	control     string // this worker's address
 	interactive string // beginning of the subjects of interactive jobs
 	subs        []*nats.Subscription
@@ -85,7 +86,7 @@ type Consumer struct {
 	attempts  map[string]*Attempt // by key
 	byJob     map[ID]*Attempt     // the newest of each job
 	links     map[string]*link
-	cancelled map[ID]time.Time
+	cancelled map[ID]cancellation
 	idle      chan struct{} // closed when stopping and nothing runs or can arrive
 	quiet     chan struct{} // closed when, besides, every end was told and stored
 }
@@ -114,10 +115,10 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 	}
 	k := &Consumer{
 		conn: c, cfg: cfg, log: cfg.Logger, handler: h,
-		inbox: nats.NewInbox(), usageInbox: nats.NewInbox(), control: c.n.control(cfg.WorkerID),
+		inbox: nats.NewInbox(), usageInbox: nats.NewInbox(), replayInbox: nats.NewInbox(), control: c.n.control(cfg.WorkerID),
 		interactive: strings.TrimSuffix(c.n.classFilter(Interactive), ">"), started: time.Now(),
 		slots: slots{total: cfg.Slots, reserved: cfg.Reserved}, pulls: map[uint64]pull{}, lowNext: Background,
-		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]time.Time{},
+		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]cancellation{},
 		idle: make(chan struct{}), quiet: make(chan struct{}),
 	}
 	k.usage = newUsageLog(k.publishUsage, k.usageStored, k.log)
@@ -147,6 +148,7 @@ func (k *Consumer) subscribe(ctx context.Context) error {
 		{n.cancel(), k.onControl, nil},
 		{n.hint(k.cfg.Pool), k.onHint, nil},
 		{k.usageInbox + ".*", k.onUsageAck, nil},
+		{k.replayInbox + ".*", k.onReplayAck, nil},
 		{k.inbox + ".*", k.onPull, &k.pullSub},
 	} {
 		sub, err := k.conn.nc.Subscribe(s.subject, s.handle)

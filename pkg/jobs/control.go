@@ -30,11 +30,11 @@ func (k *Consumer) onControl(m *nats.Msg) {
 func (k *Consumer) command(f *frame) {
 	k.mu.Lock()
 	a := k.byJob[f.job]
-	if a == nil && f.kind == ctlCancel {
-		k.remember(f.job)
+	if a == nil && (f.kind == ctlCancel || f.kind == ctlRevoke) {
+		k.remember(f.job, f.kind == ctlRevoke)
 	}
 	k.mu.Unlock()
-	if a == nil || (f.kind != ctlCancel && a.number != f.attempt) {
+	if a == nil || (f.kind != ctlCancel && f.kind != ctlRevoke && a.number != f.attempt) {
 		return
 	}
 	switch f.kind {
@@ -44,6 +44,9 @@ func (k *Consumer) command(f *frame) {
 	case ctlResend:
 		a.resend(f.number)
 	case ctlCancel:
+		a.leave(ErrCancelled)
+		k.finish(a)
+	case ctlRevoke:
 		a.drop(ErrCancelled)
 		k.finish(a)
 	case ctlStale:
@@ -54,16 +57,22 @@ func (k *Consumer) command(f *frame) {
 
 // remember keeps a cancellation for a job that may be on its way here. The caller
 // holds k.mu.
-func (k *Consumer) remember(id ID) {
-	k.cancelled[id] = time.Now()
+func (k *Consumer) remember(id ID, revoked bool) {
+	k.cancelled[id] = cancellation{time.Now(), revoked || k.cancelled[id].revoked}
+}
+
+// cancellation is what was said about a job that does not run here.
+type cancellation struct {
+	at      time.Time
+	revoked bool // also a kept job is not to run
 }
 
 // forgetCancelled drops cancellations whose jobs have come by now, or never will.
 func (k *Consumer) forgetCancelled(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id, at := range k.cancelled {
-		if now.Sub(at) > cancelMemory {
+	for id, c := range k.cancelled {
+		if now.Sub(c.at) > cancelMemory {
 			delete(k.cancelled, id)
 		}
 	}

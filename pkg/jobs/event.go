@@ -27,6 +27,7 @@ const (
 	ctlResend EventKind = 17 // send again from number on
 	ctlCancel EventKind = 18 // nobody wants the answer
 	ctlStale  EventKind = 19 // a newer attempt runs elsewhere
+	ctlRevoke EventKind = 20 // the job is not to run, a kept one neither
 )
 
 // final reports whether nothing follows an event of this kind.

@@ -93,11 +93,12 @@ func (k *Consumer) askFrontend(l *link) {
 	}
 }
 
-// cancelAll ends every attempt for a frontend. The caller holds k.mu.
+// cancelAll ends every attempt for a frontend, or its telling of a kept job. The
+// caller holds k.mu.
 func (k *Consumer) cancelAll(l *link, cause error) {
 	for _, a := range k.attempts {
 		if a.link == l {
-			a.drop(cause)
+			a.leave(cause)
 		}
 	}
 }

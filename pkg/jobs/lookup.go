@@ -41,6 +41,13 @@ func (cl *Client) look(idle []*Stream, now time.Time) {
 		}
 		lost := s.absent > 1
 		s.mu.Unlock()
+		if lost && s.tenant != "" && cl.conn.resubmit(cl.ctx, s.tenant, s.job) == nil {
+			s.mu.Lock()
+			s.absent = 0
+			s.mu.Unlock()
+			cl.log.Error("job is no longer in the queue and submitted again", "job_id", s.job.String())
+			continue
+		}
 		if lost {
 			cl.log.Error("job is no longer in the queue", "job_id", s.job.String())
 			s.fail(protocol.ErrUnavailable("The request was lost. Please try again.", 2*time.Second))

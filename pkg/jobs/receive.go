@@ -199,13 +199,18 @@ func (cl *Client) stored(s *Stream, seq uint64) {
 	s.wakeLocked()
 	s.mu.Unlock()
 	if gone { // the client left before the ack
-		cl.remove(s)
+		if !s.kept {
+			cl.remove(s)
+		}
 		cl.forget(s.job)
 	}
 }
 
 // refuse ends a stream whose job was not stored.
 func (cl *Client) refuse(s *Stream, err *protocol.Error) {
+	if s.withdraw != nil {
+		s.withdraw()
+	}
 	s.mu.Lock()
 	s.payload = nil
 	gone := s.closed

@@ -107,6 +107,12 @@ func (cl *Client) tend(s *Stream, now time.Time) {
 	waited, tries := now.Sub(s.published), s.tries
 	s.mu.Unlock()
 	switch {
+	case closed && !known && s.kept && tries < maxPublish: // its client left; the job was promised all the same
+		if waited > publishAgain {
+			_ = cl.publish(s) // it comes again
+		}
+	case closed && !known && s.kept:
+		cl.forget(s.job)
 	case closed && !known && waited > purgeAfter:
 		cl.sweep(s)
 	case closed || ended:

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,15 +33,29 @@ func (k *Consumer) run(m *nats.Msg, arrived time.Time) {
 		return
 	}
 	attempt := uint32(meta.NumDelivered)
-	if k.forgotten(job.ID) || (attempt > 1 && !k.wanted(frontend, job.ID)) {
+	unwanted, revoked := k.forgotten(job.ID)
+	if job.Keep == nil && (unwanted || attempt > 1 && !k.wanted(frontend, job.ID)) || revoked {
 		_ = k.conn.nc.Publish(m.Reply, ackAck)
 		return
 	}
 	stored := meta.Timestamp.Add(-time.Duration(k.skew.Load())) // by the clock here
 	a := k.begin(m.Reply, job, frontend, attempt, arrived.Sub(stored))
 	defer k.unlink(a.link)
+	if unwanted || job.Keep != nil && job.Keep.Background {
+		a.mute()
+	}
 	ctx, stop := withDeadline(a.ctx, stored, job.Timeout)
 	defer stop()
+	if job.Keep != nil {
+		over, err := k.recall(ctx, a)
+		if over {
+			return
+		}
+		if err != nil {
+			k.conclude(ctx, a, Outcome{}, err)
+			return
+		}
+	}
 	if ctx.Err() != nil { // past its deadline: not started (rule 6)
 		k.conclude(ctx, a, Outcome{}, ErrExpired)
 		return
@@ -76,12 +91,13 @@ func bodyError(err error) error {
 	return fmt.Errorf("%w: %w", ErrHandBack, err)
 }
 
-// forgotten reports whether the job was cancelled before it arrived.
-func (k *Consumer) forgotten(id ID) bool {
+// forgotten reports whether the client left before the job arrived, and whether the
+// job was cancelled by whoever may: a kept one outlives its client.
+func (k *Consumer) forgotten(id ID) (unwanted, revoked bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, ok := k.cancelled[id]
-	return ok
+	c, ok := k.cancelled[id]
+	return ok, c.revoked
 }
 
 // adopt gives a delivery to the attempt of its job that runs here already, whose
@@ -146,41 +162,8 @@ func (k *Consumer) handle(ctx context.Context, a *Attempt) (o Outcome, err error
 	return k.handler(ctx, a)
 }
 
-// ending is what becomes of an attempt.
-type ending struct {
-	status Status
-	kind   EventKind       // final event to emit; 0 for none
-	err    *protocol.Error // of a Failed event
-	ack    []byte          // acknowledgement of the job, once usage is stored; nil for none
-}
-
-// decide says what becomes of an attempt from the handler's error, why its context
-// ended (nil if it did not), and what the client may have seen of it.
-func decide(err, cause error, stream, emitted bool) ending {
-	seen := emitted && stream
-	switch {
-	case err == nil:
-		return ending{StatusFinished, Done, nil, ackAck}
-	case errors.Is(cause, ErrSuperseded): // the job belongs to the newer attempt
-		return ending{StatusCancelled, 0, nil, nil}
-	case errors.Is(cause, ErrCancelled), errors.Is(cause, ErrFrontendGone):
-		return ending{StatusCancelled, 0, nil, ackAck}
-	case errors.Is(cause, ErrShutdown) && !seen:
-		return ending{StatusHandedBack, 0, nil, ackNak}
-	case errors.Is(cause, ErrShutdown):
-		return ending{StatusFailed, Failed, protocol.ErrWorkerLost().Wrap(err), ackAck}
-	case errors.Is(err, ErrHandBack) && !emitted:
-		return ending{StatusHandedBack, 0, nil, nakIn(handBackDelay)}
-	case errors.Is(cause, ErrExpired), errors.Is(err, ErrExpired):
-		return ending{StatusFailed, Failed, protocol.ErrTimeout("The request was not answered before its deadline.").Wrap(err), ackAck}
-	}
-	return ending{StatusFailed, Failed, protocol.AsError(err), ackAck}
-}
-
-const handBackDelay = 500 * time.Millisecond
-
-// conclude emits the last event and stores usage; the job is removed when usage is
-// stored, so that what was used is never lost with it.
+// conclude stores the result of a kept job, emits the last event and stores usage;
+// the job is removed when all that is stored, so that nothing is lost with it.
 func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err error) {
 	a.mu.Lock()
 	emitted := a.emitted
@@ -189,24 +172,33 @@ func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err erro
 	if ctx.Err() != nil {
 		cause = context.Cause(ctx)
 	}
-	e := decide(err, cause, a.job.Stream, emitted)
 	o.Timing.Queue = a.queued
-	k.last(a, e, &o)
-	now := time.Now()
-	a.mu.Lock()
-	a.ended = now
-	a.heard = a.heard || e.kind == 0
-	a.owed, a.removeBy = true, e.ack
-	a.mu.Unlock()
-	a.cancel(nil)
-	if e.status == StatusHandedBack {
-		a.sayReturned()
+	var e ending
+	if a.job.Keep == nil {
+		e = decide(err, cause, a.job.Stream, emitted)
+	} else if e = decideKept(err, cause, a.job, emitted, a.number); e.result != 0 {
+		e = k.keepResult(a, e, &o)
 	}
+	k.last(a, e, &o)
+	k.over(a, e)
 	if e.status == StatusHandedBack && o.Usage.TotalTokens == 0 { // nothing was used: back at once
 		k.usageStored(a)
 		return
 	}
 	k.usage.add(a, a.usageRecord(&o, e.status, e.err))
+}
+
+// over ends the attempt, but for what is still to be stored and told.
+func (k *Consumer) over(a *Attempt, e ending) {
+	a.mu.Lock()
+	a.ended = time.Now()
+	a.heard = a.heard || a.muted || e.kind == 0
+	a.owed, a.removeBy = true, e.ack
+	a.mu.Unlock()
+	a.cancel(nil)
+	if e.kind == 0 && e.ack != nil && !bytes.Equal(e.ack, ackAck) {
+		a.sayReturned()
+	}
 }
 
 // last emits the final event of an attempt, if it has one.

@@ -37,6 +37,8 @@ type Stream struct {
 	pool    string
 	subject string // the job's own
 	replay  bool   // false: text handed out is final (a streaming client)
+	kept    bool   // the job goes on without this stream
+	tenant  string // of a job that has a record
 	born    time.Time
 
 	// Owned by the reader.
@@ -73,7 +75,8 @@ type Stream struct {
 	eaten     int       // bytes handed to the reader since the last ack
 	taken     uint32    // the last number handed to the reader
 	acked     bool      // the attempt's worker was told of one
-	large     bool      // the body travels by reference
+	large     bool      // the body travels by reference, and goes with the job
+	withdraw  func()    // removes the record of a kept job that was not stored; nil for none
 }
 
 // ID returns the job's id.

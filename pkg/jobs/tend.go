@@ -85,6 +85,9 @@ func (k *Consumer) care(a *Attempt, now time.Time, lease, insisted bool) {
 	if lease && (ended.IsZero() || owed) {
 		_ = k.conn.nc.Publish(ack, progress)
 	}
+	if rec := a.kept.rec.Load(); rec != nil && rec.again(now) {
+		k.missing.Store(true)
+	}
 	switch {
 	case ended.IsZero():
 		if now.Sub(sent) >= silentAfter {

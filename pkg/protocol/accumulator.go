@@ -162,6 +162,14 @@ func (f *foldedChoice) addLogprobs(raw []byte) {
 	}
 }
 
+// SetUsage gives the completion usage where the stream told none, as one without
+// include_usage does not.
+func (a *Accumulator) SetUsage(u Usage) {
+	if a.usage == nil && u != (Usage{}) {
+		a.usage = u.appendJSON(nil)
+	}
+}
+
 // Completion appends the completion to dst. The error, an *Error, says that the
 // stream was not complete: there was no choice, or one without a finish reason.
 func (a *Accumulator) Completion(dst []byte) ([]byte, error) {

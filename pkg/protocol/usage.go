@@ -17,6 +17,13 @@ type Usage struct {
 	ReasoningTokens  int64 `json:"reasoning_tokens,omitempty"`
 }
 
+// appendJSON appends u as the usage object of an answer.
+func (u Usage) appendJSON(dst []byte) []byte {
+	return fmt.Appendf(dst, `{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,`+
+		`"prompt_tokens_details":{"cached_tokens":%d},"completion_tokens_details":{"reasoning_tokens":%d}}`,
+		u.PromptTokens, u.CompletionTokens, u.TotalTokens, u.CachedTokens, u.ReasoningTokens)
+}
+
 // usageMembers says which of the members that the schema requires are there, as
 // whole numbers.
 type usageMembers struct{ prompt, completion, total bool }

@@ -1,0 +1,249 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// keeping is what an attempt of a kept job does beyond telling its frontend. But
+// for rec it belongs to the handler's goroutine. A plain job's is zero.
+type keeping struct {
+	rec     atomic.Pointer[recorder] // of a kept stream
+	pieces  *protocol.Accumulator    // what the chunks add up to
+	whole   []byte                   // the answer, if it came whole
+	started time.Time
+}
+
+// chunkKept is Chunk of a kept job: the events are numbered, stored and folded.
+func (a *Attempt) chunkKept(sse []byte) error {
+	if a.kept.pieces == nil {
+		tier := a.job.ServiceTier
+		a.kept.pieces = protocol.NewAccumulator(protocol.Envelope{
+			ID: "chatcmpl-" + a.job.ID.String(), Created: a.job.Created, Model: a.job.Model, ServiceTier: tier,
+		})
+	}
+	if err := a.kept.pieces.Add(sse); err != nil {
+		return err
+	}
+	if rec := a.kept.rec.Load(); rec != nil {
+		var err error
+		if sse, err = rec.add(a.ctx, sse); err != nil {
+			return err
+		}
+	}
+	return a.emit(Chunk, sse, false)
+}
+
+// answerKept is Answer of a kept job. The driver of a batch needs no body: it
+// reads the result.
+func (a *Attempt) answerKept(body []byte) error {
+	a.kept.whole = append([]byte(nil), body...)
+	if a.job.isLine() {
+		return nil
+	}
+	return a.emit(Answer, body, false)
+}
+
+// completion is the answer to be stored.
+func (a *Attempt) completion(usage protocol.Usage) ([]byte, error) {
+	switch {
+	case a.kept.whole != nil:
+		return a.kept.whole, nil
+	case a.kept.pieces == nil:
+		return nil, protocol.ErrInternal().Wrap(errors.New("job is done without an answer"))
+	}
+	a.kept.pieces.SetUsage(usage)
+	return a.kept.pieces.Completion(nil)
+}
+
+// recall prepares an attempt of a kept job. When the job may have run before, it
+// looks for a result: then there is nothing to run, and over is true.
+func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error) {
+	a.kept.started = time.Now()
+	if a.number > 1 || a.job.Keep.Repeat {
+		group, name := a.job.resultName()
+		r, err := k.conn.Result(ctx, a.job.Tenant, group, name)
+		switch {
+		case err == nil:
+			k.tellResult(a, r)
+			return true, nil
+		case !errors.Is(err, ErrNotKept):
+			return false, fmt.Errorf("%w: %w", ErrHandBack, err)
+		}
+	}
+	if a.job.isLine() {
+		return false, nil
+	}
+	first := uint64(1)
+	if a.number > 1 || a.job.Keep.Repeat {
+		if first, err = k.conn.nextEvent(ctx, a.job.ID); err != nil {
+			return false, fmt.Errorf("%w: %w", ErrHandBack, err)
+		}
+	}
+	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started}.encode(nil)
+	subject := k.conn.n.replay(a.job.ID)
+	if !a.job.Stream {
+		m := replayMessage{kind: replayStarted, attempt: a.number, first: first, data: about}
+		_ = k.conn.nc.Publish(subject, appendReplay(nil, &m)) // only tells readers that it runs
+		return false, nil
+	}
+	reply := k.replayInbox + "." + a.key()
+	a.kept.rec.Store(newRecorder(a.number, first, about, func(data []byte) { _ = k.conn.nc.PublishRequest(subject, reply, data) }))
+	return false, nil
+}
+
+// nextEvent returns the number after those of earlier attempts of the job.
+func (c *Conn) nextEvent(ctx context.Context, id ID) (uint64, error) {
+	m, err := c.leaderGet(ctx, c.n.replayStream(), question{LastFor: c.n.replay(id)})
+	if errors.Is(err, errNotStored) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	last, err := decodeReplay(m.Data)
+	if err != nil {
+		return 0, err
+	}
+	return last.next(), nil
+}
+
+// tellResult ends an attempt of a job that has a result: its frontend is told, if
+// it still waits, and the job removed.
+func (k *Consumer) tellResult(a *Attempt, r *Result) {
+	e := ending{status: StatusCancelled, kind: Done, ack: ackAck}
+	if err := a.start(); err == nil && r.Status == Completed {
+		_ = a.emit(Answer, r.Body, false) // a frontend that went meanwhile does not matter
+	}
+	if e.err = r.failure(); e.err != nil {
+		e.kind = Failed
+	}
+	k.last(a, e, &r.Outcome)
+	k.over(a, e)
+	k.usageStored(a)
+}
+
+// failure is what whoever waits for the completion is told; nil for a good one.
+func (r *Result) failure() *protocol.Error {
+	switch r.Status {
+	case Errored:
+		return r.Error
+	case Cancelled, Deleted:
+		return errRevoked()
+	}
+	return nil
+}
+
+// errRevoked ends the waiting for a job that somebody cancelled or deleted.
+func errRevoked() *protocol.Error {
+	return &protocol.Error{
+		Status: 409, Type: protocol.TypeInvalidRequest, Code: "cancelled", NoRetry: true,
+		Message: "The completion was cancelled.",
+	}
+}
+
+// keepResult stores the result of an attempt that ended for good, and says what
+// its frontend is to be told. It blocks until that is done; while NATS is away, as
+// long as the worker runs.
+func (k *Consumer) keepResult(a *Attempt, e ending, o *Outcome) ending {
+	r := &Result{
+		Status: e.result, Error: e.err, Outcome: *o, Worker: k.cfg.WorkerID, Attempt: a.number, Started: a.kept.started,
+	}
+	if e.result == Completed {
+		body, err := a.completion(o.Usage)
+		if err != nil {
+			e = ending{status: StatusFailed, kind: Failed, err: protocol.AsError(err), ack: ackAck}
+			r.Status, r.Error = Errored, e.err
+		}
+		r.Body = body
+	}
+	if rec := a.kept.rec.Load(); rec != nil {
+		r.Events = rec.finish(k.stop)
+	}
+	r.Ended = time.Now()
+	group, name := a.job.resultName()
+	won, err := k.conn.PutResult(k.stop, a.job.Tenant, group, name, r, a.job.keptTTL())
+	switch {
+	case err != nil:
+		k.log.Error("result not stored, the job will run again", "job_id", a.job.ID.String(), "error", err)
+		again := ending{status: StatusHandedBack, ack: nakIn(keepAgain)}
+		if a.job.Stream { // text may have been seen
+			again.kind, again.err = Failed, protocol.ErrWorkerLost().Wrap(err)
+		}
+		return again
+	case !won:
+		return k.beaten(a, e)
+	}
+	a.markReplay(e)
+	return e
+}
+
+// keepAgain is the pause before a job whose result could not be stored runs again.
+const keepAgain = 30 * time.Second
+
+// beaten says what to tell the frontend of an attempt whose result came second.
+func (k *Consumer) beaten(a *Attempt, e ending) ending {
+	group, name := a.job.resultName()
+	r, err := k.conn.Result(k.stop, a.job.Tenant, group, name)
+	if err != nil {
+		k.log.Warn("result of another attempt not read", "job_id", a.job.ID.String(), "error", err)
+		return ending{status: StatusCancelled, ack: ackAck}
+	}
+	if e.err = r.failure(); e.err != nil {
+		return ending{status: StatusCancelled, kind: Failed, err: e.err, ack: ackAck}
+	}
+	if !a.job.Stream { // who reads a stream has read this attempt's
+		_ = a.emit(Answer, r.Body, false)
+	}
+	return ending{status: StatusFinished, kind: Done, ack: ackAck}
+}
+
+// markReplay tells readers of the stored events how it ended.
+func (a *Attempt) markReplay(e ending) {
+	rec := a.kept.rec.Load()
+	if rec == nil {
+		return
+	}
+	if e.kind == Done {
+		rec.mark(replayDone, nil)
+		return
+	}
+	data, err := e.err.MarshalJSON()
+	if err != nil {
+		data = nil // read as an internal error
+	}
+	rec.mark(replayFailed, data)
+}
+
+// replayAbout is what a started message says.
+type replayAbout struct {
+	Worker  string
+	Started time.Time
+}
+
+const (
+	aboutWorker  = 1
+	aboutStarted = 2 // unix milliseconds
+)
+
+func (s replayAbout) encode(dst []byte) []byte {
+	dst = appendText(dst, aboutWorker, s.Worker)
+	return appendNumber(dst, aboutStarted, s.Started.UnixMilli())
+}
+
+func decodeReplayAbout(b []byte) (s replayAbout, err error) {
+	err = fields(b, func(tag byte, v []byte) {
+		switch tag {
+		case aboutWorker:
+			s.Worker = string(v)
+		case aboutStarted:
+			s.Started = time.UnixMilli(number[int64](v)).UTC()
+		}
+	})
+	return s, err
+}

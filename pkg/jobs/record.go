@@ -1,0 +1,138 @@
+package jobs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// The record of a kept job is the job's own message, stored under the job's name
+// before the job is published: whoever finds a record and neither a result nor a
+// job publishes the job again.
+
+// recorded reports whether the job has a record; a line has its batch instead.
+func (j *Job) recorded() bool { return j.Keep != nil && !j.isLine() }
+
+// putRecord stores the record, unless it is there: then the job is submitted again
+// by somebody who joins it, and own is false. The error is a *protocol.Error.
+func (c *Conn) putRecord(ctx context.Context, job *Job, payload []byte) (own bool, err error) {
+	own, err = c.putFirst(ctx, "store record", c.n.keptStream(), c.n.record(job.Tenant, job.ID), payload, job.keptTTL())
+	switch {
+	case err == nil:
+		return own, nil
+	case hasCode(err, codeStreamFull), hasCode(err, codeInsufficient):
+		return false, protocol.ErrUnavailable("The queue has no room to keep this request. Please try again later.", time.Minute).Wrap(err)
+	}
+	return false, unavailable(err)
+}
+
+// readRecord reads the record of a kept job from the leader: the job, with its
+// body if it is not stored elsewhere, and where it is otherwise.
+func (c *Conn) readRecord(ctx context.Context, tenant string, id ID) (*Job, *bodyRef, time.Time, error) {
+	m, err := c.leaderGet(ctx, c.n.keptStream(), question{LastFor: c.n.record(tenant, id)})
+	if errors.Is(err, errNotStored) {
+		return nil, nil, time.Time{}, ErrNotKept
+	}
+	if err != nil {
+		return nil, nil, time.Time{}, fmt.Errorf("read record: %w", err)
+	}
+	job, _, ref, err := decodeJob(m.Data)
+	if err != nil {
+		return nil, nil, time.Time{}, fmt.Errorf("read record: %w", err)
+	}
+	return job, ref, m.Time, nil
+}
+
+// resubmit puts a kept job into the queue again from its record. While it waits or
+// runs that changes nothing, and a worker looks for a result first.
+func (c *Conn) resubmit(ctx context.Context, tenant string, id ID) error {
+	m, err := c.leaderGet(ctx, c.n.keptStream(), question{LastFor: c.n.record(tenant, id)})
+	if errors.Is(err, errNotStored) {
+		return ErrNotKept
+	}
+	if err != nil {
+		return fmt.Errorf("publish job again: %w", err)
+	}
+	job, _, _, err := decodeJob(m.Data)
+	if err != nil {
+		return fmt.Errorf("publish job again: %w", err)
+	}
+	markRepeat(m.Data)
+	return c.publishJob(ctx, job, m.Data)
+}
+
+// publishJob puts a job into the queue and waits until it is stored; one that is
+// there already is as good.
+func (c *Conn) publishJob(ctx context.Context, job *Job, payload []byte) error {
+	subject := c.n.job(job.Class, job.Pool, job.Tenant, job.ID)
+	tried := false
+	err := c.persist(ctx, "publish job", func(ctx context.Context) error {
+		if tried {
+			markRepeat(payload)
+		}
+		tried = true
+		_, err := c.js.Publish(ctx, subject, payload, jetstream.WithExpectStream(c.n.jobsStream(job.Class)))
+		return err
+	})
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == errCodeStoreFailed && strings.Contains(api.Description, "per subject") {
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("publish job: %w", err)
+	}
+	return c.nc.Publish(c.n.hint(job.Pool), nil)
+}
+
+// markRepeat sets keepRepeat in the message of a kept job, in place.
+func markRepeat(payload []byte) {
+	n := binary.LittleEndian.Uint32(payload[1:])
+	_ = fields(payload[5:5+n], func(tag byte, v []byte) {
+		if tag == jobKeep { // below 128, so one byte
+			v[0] |= keepRepeat
+		}
+	})
+}
+
+// SubmitBackground puts a job into the queue that nobody waits for, and returns
+// when it is stored there. An error is a *protocol.Error; then nothing was accepted.
+func (cl *Client) SubmitBackground(ctx context.Context, job *Job) error {
+	if err := cl.admit(job); err != nil {
+		return err
+	}
+	payload, _, err := cl.encode(ctx, job)
+	if err != nil {
+		return err
+	}
+	own, err := cl.conn.putRecord(ctx, job, payload)
+	if err != nil {
+		return err
+	}
+	if err = cl.conn.publishJob(ctx, job, payload); err == nil {
+		return nil
+	}
+	if own {
+		cl.withdrawRecord(job.Tenant, job.ID)
+	}
+	if hasCode(err, codeStreamFull) {
+		return protocol.ErrOverloaded(cl.depth.retryAfter(poolClass{job.Pool, job.Class})).Wrap(err)
+	}
+	return unavailable(err)
+}
+
+// withdrawRecord removes the record of a job that was not accepted.
+func (cl *Client) withdrawRecord(tenant string, id ID) {
+	cl.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := cl.conn.purge(ctx, cl.conn.n.keptStream(), cl.conn.n.keptAll(tenant, id)); err != nil {
+			cl.log.Warn("record of a refused job stays until it expires", "job_id", id.String(), "error", err)
+		}
+	})
+}
