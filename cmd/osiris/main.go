@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -60,6 +61,9 @@ func (versionCmd) run(_ context.Context, std service.IO) int {
 	return 0
 }
 
+// modelsTime is how long the first words wait for providers to list their models.
+const modelsTime = 700 * time.Millisecond
+
 // up is osiris up.
 type up struct {
 	service.CommonFlags   `embed:""`
@@ -96,7 +100,9 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 		},
 		Server: local.Start,
 		Ready: func(info service.Info) {
-			welcome(std.Stdout, info, createHint(&c.CommonFlags, info.DataDir, std.Environ))
+			wait, cancel := context.WithTimeout(ctx, modelsTime)
+			defer cancel()
+			welcome(std.Stdout, info, info.Models(wait), createHint(&c.CommonFlags, info.DataDir, std.Environ))
 		},
 	}, std)
 }

@@ -10,12 +10,12 @@ import (
 
 // welcome tells a person what runs and what to do next. A new key is shown here and
 // nowhere else; keysCreate is the command for another one.
-func welcome(w io.Writer, info service.Info, keysCreate string) {
+func welcome(w io.Writer, info service.Info, served []string, keysCreate string) {
 	url := "http://" + service.Reachable(info.API)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Osiris is ready.\n\n")
 	fmt.Fprintf(&b, "  API      %s/v1\n", url)
-	fmt.Fprintf(&b, "  Models   %s\n", models(info.Models))
+	fmt.Fprintf(&b, "  Models   %s\n", models(served))
 	if info.DataDir != "" {
 		fmt.Fprintf(&b, "  Data     %s\n", info.DataDir)
 	}

@@ -59,7 +59,10 @@ type Info struct {
 	NATS    string   // where other programs reach that NATS; may be empty
 	NewKey  string   // the secret of a key made just now; to be shown once
 	Preset  bool     // NewKey is OSIRIS_BOOTSTRAP_KEY
-	Models  []string
+
+	// Models returns the names that clients may use. Until every provider has said
+	// what it serves it blocks, at most until ctx ends. Nil without a worker.
+	Models func(ctx context.Context) []string
 }
 
 // Server is a NATS that runs inside the program.

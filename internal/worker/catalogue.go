@@ -25,12 +25,13 @@ type catalogue struct {
 
 // entry is a model and the ways to answer it.
 type entry struct {
-	name      string
-	label     string // for metrics: name, or the prefix it was routed by
-	targets   []*target
-	weights   []int
-	maxTokens int
-	held      *condition // of a model that only a prefix routes: to be dropped; else nil
+	name       string
+	label      string // for metrics: name, or the prefix it was routed by
+	targets    []*target
+	weights    []int
+	maxTokens  int
+	configured bool       // not merely found
+	held       *condition // of a model that only a prefix routes: to be dropped; else nil
 }
 
 type prefix struct {
@@ -71,7 +72,7 @@ func newCatalogue(cfg *Config, found listing, g *gate) *catalogue {
 }
 
 func (c *catalogue) addConfigured(m *Model, specs map[string]*ProviderSpec) {
-	e := &entry{name: m.Name, label: m.Name, maxTokens: m.MaxTokens}
+	e := &entry{name: m.Name, label: m.Name, maxTokens: m.MaxTokens, configured: true}
 	for _, t := range m.Targets {
 		spec := specs[t.Provider]
 		upstream := orElse(t.Model, m.Name)

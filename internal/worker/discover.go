@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type discovery struct {
 // answered is the state of one provider's list.
 type answered struct {
 	identity string
+	prefix   string
 	done     bool // answered at least once
 	models   []provider.Model
 }
@@ -55,7 +57,7 @@ func (d *discovery) start(ctx context.Context, specs []ProviderSpec) {
 		}
 		a := before[p.Name]
 		if a == nil || a.identity != p.Identity {
-			a = &answered{identity: p.Identity}
+			a = &answered{identity: p.Identity, prefix: p.Prefix}
 		}
 		d.known[p.Name] = a
 		d.running.Go(func() { d.ask(ctx, &p, a) })
@@ -82,9 +84,23 @@ func (d *discovery) lists() (found listing, unanswered bool) {
 	return found, unanswered
 }
 
+// silent returns the prefixes of providers that never answered.
+func (d *discovery) silent() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var prefixes []string
+	for _, a := range d.known {
+		if !a.done && a.prefix != "" {
+			prefixes = append(prefixes, a.prefix)
+		}
+	}
+	slices.Sort(prefixes)
+	return prefixes
+}
+
 // ask asks one provider again and again, until ctx ends.
 func (d *discovery) ask(ctx context.Context, p *ProviderSpec, a *answered) {
-	repeat, away := firstRepeat, false
+	repeat, away, dropped := firstRepeat, false, 0
 	for {
 		models, err := once(ctx, p)
 		if ctx.Err() != nil {
@@ -103,6 +119,10 @@ func (d *discovery) ask(ctx context.Context, p *ProviderSpec, a *answered) {
 				d.log.Info("model list available again", "provider", p.Name, "models", len(models))
 			}
 			repeat, away = firstRepeat, false
+			before := dropped
+			if models, dropped = usable(models); dropped > before {
+				d.log.Warn("listed models left out: their names are too long or have control characters, or they are too many", "provider", p.Name, "models", dropped)
+			}
 			d.mu.Lock()
 			a.models, a.done = models, true
 			d.mu.Unlock()

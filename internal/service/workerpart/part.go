@@ -35,26 +35,8 @@ func start(ctx context.Context, h *service.Host) (*part, error) {
 		p.client.Close()
 		return nil, err
 	}
-	h.Info.Models = modelNames(wc)
+	h.Info.Models = p.worker.Models
 	return p, nil
-}
-
-// modelNames is what people may ask for, as far as it is known without asking the
-// providers.
-func modelNames(wc worker.Config) []string {
-	var names []string
-	for _, m := range wc.Models {
-		names = append(names, m.Name)
-	}
-	for _, s := range wc.Providers {
-		switch {
-		case s.KeepPrefix:
-			names = append(names, s.Name)
-		case s.Discover:
-			names = append(names, s.Prefix+"…")
-		}
-	}
-	return names
 }
 
 func (p *part) Apply(ctx context.Context, cfg *config.Config) error {
