@@ -110,7 +110,12 @@ func (r *recorder) sealLocked() {
 	r.timer.Stop()
 	r.armed = false
 	if r.open.count > 0 {
-		r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+len(r.open.data)), &r.open))
+		m := r.open
+		for ; len(m.data) > maxPart; m.data = m.data[maxPart:] {
+			part := replayMessage{kind: replayPart, attempt: m.attempt, first: m.first, data: m.data[:maxPart]}
+			r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+maxPart), &part))
+		}
+		r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+len(m.data)), &m))
 		r.open.count = 0
 	}
 	r.pumpLocked()

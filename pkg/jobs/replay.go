@@ -28,6 +28,7 @@ const (
 	replayChunk   replayKind = 2 // server-sent events, as live readers got them
 	replayDone    replayKind = 3 // the result is stored; first is one beyond the last event
 	replayFailed  replayKind = 4 // the same; data is the error
+	replayPart    replayKind = 5 // a beginning of the data of the next message, which is too large for one
 )
 
 // replayMessage is one stored message.
