@@ -136,7 +136,8 @@ func (cl *Client) Active() int {
 // the broker's ack: that or the first event, whichever comes first, makes
 // Stream.Stored true, and a refusal is a Failed event. It blocks only to store a
 // body too large for a message, and the record of a kept job. An error is a
-// *protocol.Error. Job.Body is copied: the caller may use its memory again.
+// *protocol.Error, or ErrSubmitted. Job.Body is copied: the caller may use its
+// memory again.
 func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	if err := cl.admit(job); err != nil {
 		return nil, err
@@ -155,10 +156,11 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.tenant = job.Tenant
-		if own {
-			s.withdraw = func() { cl.withdrawRecord(s.tenant, s.job) }
+		if !own { // its events go to whoever did
+			return nil, ErrSubmitted
 		}
+		s.tenant = job.Tenant
+		s.withdraw = func() { cl.withdrawRecord(s.tenant, s.job) }
 	}
 	cl.mu.Lock()
 	cl.streams[job.ID] = s

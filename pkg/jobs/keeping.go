@@ -120,7 +120,7 @@ func (k *Consumer) tellResult(a *Attempt, r *Result) {
 	if err := a.start(); err == nil && r.Status == Completed {
 		_ = a.emit(Answer, r.Body, false) // a frontend that went meanwhile does not matter
 	}
-	if e.err = r.failure(); e.err != nil {
+	if e.err = r.Failure(); e.err != nil {
 		e.kind = Failed
 	}
 	k.last(a, e, &r.Outcome)
@@ -128,8 +128,8 @@ func (k *Consumer) tellResult(a *Attempt, r *Result) {
 	k.usageStored(a)
 }
 
-// failure is what whoever waits for the completion is told; nil for a good one.
-func (r *Result) failure() *protocol.Error {
+// Failure is what whoever waits for the completion is told; nil for a good one.
+func (r *Result) Failure() *protocol.Error {
 	switch r.Status {
 	case Errored:
 		return r.Error
@@ -194,7 +194,7 @@ func (k *Consumer) beaten(a *Attempt, e ending) ending {
 		k.log.Warn("result of another attempt not read", "job_id", a.job.ID.String(), "error", err)
 		return ending{status: StatusCancelled, ack: ackAck}
 	}
-	if e.err = r.failure(); e.err != nil {
+	if e.err = r.Failure(); e.err != nil {
 		return ending{status: StatusCancelled, kind: Failed, err: e.err, ack: ackAck}
 	}
 	if !a.job.Stream { // who reads a stream has read this attempt's

@@ -65,18 +65,28 @@ func (c *Conn) storeParts(ctx context.Context, stream string, body []byte, ttl t
 	return ref, group.Wait()
 }
 
-// storePart publishes one part until it is acknowledged. A repeated publish may
-// leave a second copy; the reference names the acknowledged one, and deleting goes
-// by subject.
+// storePart stores one part and returns where it is. What has a name is the same
+// whoever stores it: the first copy stays, and others refer to that.
 func (c *Conn) storePart(ctx context.Context, stream, subject string, part []byte, ttl time.Duration) (seq uint64, err error) {
-	options := []jetstream.PublishOpt{jetstream.WithExpectStream(stream)}
+	options := []jetstream.PublishOpt{jetstream.WithExpectStream(stream), jetstream.WithExpectLastSequencePerSubject(0)}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
 	err = c.persist(ctx, "store body", func(ctx context.Context) error {
 		ack, err := c.js.Publish(ctx, subject, part, options...)
-		if err == nil {
+		switch {
+		case err == nil:
 			seq = ack.Sequence
+			return nil
+		case !refusedAsTaken(err):
+			return err
+		}
+		m, err := c.leaderGet(ctx, stream, question{LastFor: subject})
+		if errors.Is(err, errNotStored) {
+			return errRace
+		}
+		if err == nil {
+			seq = m.Seq
 		}
 		return err
 	})

@@ -17,6 +17,10 @@ import (
 // before the job is published: whoever finds a record and neither a result nor a
 // job publishes the job again.
 
+// ErrSubmitted says that a kept job of this id was submitted before: Follow has its
+// events.
+var ErrSubmitted = errors.New("job was submitted before")
+
 // recorded reports whether the job has a record; a line has its batch instead.
 func (j *Job) recorded() bool { return j.Keep != nil && !j.isLine() }
 
