@@ -201,8 +201,14 @@ func TestReadyFollowsTheConnection(t *testing.T) {
 // startServer runs one server of a test's own, with JetStream.
 func startServer(t *testing.T, opts *server.Options) *server.Server {
 	t.Helper()
-	opts.Host, opts.NoSigs, opts.NoLog = "127.0.0.1", true, true
 	opts.JetStream, opts.StoreDir, opts.JetStreamMaxStore = true, t.TempDir(), 1<<40
+	return startPlain(t, opts)
+}
+
+// startPlain starts a server as opts say, without JetStream unless they want it.
+func startPlain(t *testing.T, opts *server.Options) *server.Server {
+	t.Helper()
+	opts.Host, opts.NoSigs, opts.NoLog = "127.0.0.1", true, true
 	if opts.Port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}

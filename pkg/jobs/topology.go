@@ -31,6 +31,9 @@ const (
 // prepare creates the streams and buckets that are missing and brings the limits
 // of the others up to date.
 func (c *Conn) prepare(ctx context.Context) error {
+	if err := c.awaitJetStream(ctx); err != nil {
+		return err
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	for _, want := range c.streams() {
 		group.Go(func() error { return c.ensureStream(gctx, want) })
