@@ -130,7 +130,7 @@ func (a *attempt) about(t *target, told *protocol.Error) *slog.Logger {
 func (a *attempt) exhausted(wait time.Duration) error {
 	best := a.faults.best
 	if best == nil {
-		best = protocol.ErrOverloaded(roundUp(wait))
+		best = protocol.ErrModelUnavailable(a.job.Model, roundUp(wait))
 	}
 	return best
 }

@@ -208,7 +208,7 @@ func TestAttemptAllBroken(t *testing.T) {
 		}
 		pass(2500 * time.Millisecond)
 		_, _, err := ask(t.Context(), w, jobs.Job{})
-		if e := protocol.AsError(err); e.Status != 503 || e.Code != "server_is_overloaded" || e.RetryAfter != 8*time.Second {
+		if e := protocol.AsError(err); e.Status != 503 || !strings.Contains(e.Message, "provider keeps failing") || !strings.Contains(e.Message, "`m`") || e.RetryAfter != 8*time.Second {
 			t.Errorf("error is %+v", e)
 		}
 		if p.count() != 5 {

@@ -137,6 +137,12 @@ func ErrUnavailable(message string, retryAfter time.Duration) *Error {
 	}
 }
 
+// ErrModelUnavailable says that nobody calls the model for now, because every
+// provider of it keeps failing: 503.
+func ErrModelUnavailable(model string, retryAfter time.Duration) *Error {
+	return ErrUnavailable(fmt.Sprintf("The model `%s` is unavailable at the moment: its provider keeps failing. Please try again later.", shorten(model)), retryAfter)
+}
+
 // ErrTimeout says that the model did not answer in time: 504.
 func ErrTimeout(message string) *Error {
 	return &Error{Status: http.StatusGatewayTimeout, Type: TypeServer, Code: "upstream_timeout", Message: message}
