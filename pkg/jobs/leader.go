@@ -38,6 +38,8 @@ type question struct {
 	Seq     uint64 `json:"seq,omitempty"`
 	LastFor string `json:"last_by_subj,omitempty"`
 	NextFor string `json:"next_by_subj,omitempty"` // the first at or after Seq
+	Batch   int    `json:"batch,omitempty"`        // of a direct get: so many, and a count of what follows
+	Bytes   int    `json:"max_bytes,omitempty"`    // of a batch: no more than so many, but one message
 }
 
 // leaderGet reads one message from the stream's leader, which sees every write
