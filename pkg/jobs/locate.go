@@ -3,11 +3,8 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -65,7 +62,11 @@ func (cl *Client) locate(ctx context.Context, k *Kept, rec *record) error {
 			return nil
 		}
 		if again {
-			return cl.conn.submitAgain(ctx, rec)
+			err := cl.conn.submitAgain(ctx, rec)
+			if hasCode(err, codeStreamFull) { // done once there is room and somebody asks
+				return nil
+			}
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -185,7 +186,17 @@ func (c *Conn) withdraw(ctx context.Context, j *Job) error {
 	return errors.Join(told, c.purge(ctx, c.n.jobsStream(j.Class), c.n.job(j.Class, j.Pool, j.Tenant, j.ID)))
 }
 
-// submitAgain puts a lost job into the queue, for what is left of its time.
+// resubmit puts a kept job that the queue lost into it again, unless it is there
+// after all. Whoever takes it looks for a result first.
+func (c *Conn) resubmit(ctx context.Context, tenant string, id ID) error {
+	rec, err := c.readRecord(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	return c.submitAgain(ctx, rec)
+}
+
+// submitAgain does so for what is left of the job's time.
 func (c *Conn) submitAgain(ctx context.Context, rec *record) error {
 	job, keep := *rec.job, *rec.job.Keep
 	keep.Repeat, job.Keep = true, &keep
@@ -197,21 +208,5 @@ func (c *Conn) submitAgain(ctx context.Context, rec *record) error {
 		return err
 	}
 	c.log.Warn("kept job was lost and is queued again", "job_id", job.ID.String())
-	err = c.persist(ctx, "submit again", func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, c.n.job(job.Class, job.Pool, job.Tenant, job.ID), payload, jetstream.WithExpectStream(c.n.jobsStream(job.Class)))
-		return err
-	})
-	if hasCode(err, codeStreamFull) {
-		if !strings.Contains(err.Error(), "per subject") { // else somebody was faster
-			c.log.Warn("kept job waits for room in the queue", "job_id", job.ID.String())
-		}
-		return nil // looked for again when somebody asks
-	}
-	if err != nil {
-		return fmt.Errorf("submit again: %w", err)
-	}
-	if job.Class != Interactive {
-		_ = c.nc.Publish(c.n.hint(job.Pool), nil)
-	}
-	return nil
+	return c.publishJob(ctx, &job, payload)
 }

@@ -37,41 +37,6 @@ func (c *Conn) putRecord(ctx context.Context, job *Job, payload []byte) (own boo
 	return false, unavailable(err)
 }
 
-// readRecord reads the record of a kept job from the leader: the job, with its
-// body if it is not stored elsewhere, and where it is otherwise.
-func (c *Conn) readRecord(ctx context.Context, tenant string, id ID) (*Job, *bodyRef, time.Time, error) {
-	m, err := c.leaderGet(ctx, c.n.keptStream(), question{LastFor: c.n.record(tenant, id)})
-	if errors.Is(err, errNotStored) {
-		return nil, nil, time.Time{}, ErrNotKept
-	}
-	if err != nil {
-		return nil, nil, time.Time{}, fmt.Errorf("read record: %w", err)
-	}
-	job, _, ref, err := decodeJob(m.Data)
-	if err != nil {
-		return nil, nil, time.Time{}, fmt.Errorf("read record: %w", err)
-	}
-	return job, ref, m.Time, nil
-}
-
-// resubmit puts a kept job into the queue again from its record. While it waits or
-// runs that changes nothing, and a worker looks for a result first.
-func (c *Conn) resubmit(ctx context.Context, tenant string, id ID) error {
-	m, err := c.leaderGet(ctx, c.n.keptStream(), question{LastFor: c.n.record(tenant, id)})
-	if errors.Is(err, errNotStored) {
-		return ErrNotKept
-	}
-	if err != nil {
-		return fmt.Errorf("publish job again: %w", err)
-	}
-	job, _, _, err := decodeJob(m.Data)
-	if err != nil {
-		return fmt.Errorf("publish job again: %w", err)
-	}
-	markRepeat(m.Data)
-	return c.publishJob(ctx, job, m.Data)
-}
-
 // publishJob puts a job into the queue and waits until it is stored; one that is
 // there already is as good.
 func (c *Conn) publishJob(ctx context.Context, job *Job, payload []byte) error {
