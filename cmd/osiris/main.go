@@ -24,6 +24,7 @@ const name = "osiris"
 // commands is the command line.
 type commands struct {
 	Up      up         `cmd:"" help:"Run everything in this process: NATS, a frontend and a worker."`
+	Chat    chat       `cmd:"" help:"Ask a model; the answer comes as it is made, also over a connection that breaks."`
 	Keys    keys       `cmd:"" help:"Create, list and revoke API keys."`
 	Config  configCmds `cmd:"" help:"Check a configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`
