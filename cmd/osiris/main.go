@@ -25,6 +25,7 @@ const name = "osiris"
 type commands struct {
 	Up      up         `cmd:"" help:"Run everything in this process: NATS, a frontend and a worker."`
 	Chat    chat       `cmd:"" help:"Ask a model; the answer comes as it is made, also over a connection that breaks."`
+	Batch   batch      `cmd:"" help:"Submit files of requests, and collect what they come to."`
 	Keys    keys       `cmd:"" help:"Create, list and revoke API keys."`
 	Config  configCmds `cmd:"" help:"Check a configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`

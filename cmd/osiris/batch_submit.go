@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/osiris/osiris/internal/batchfile"
+	"github.com/osiris/osiris/internal/client"
+	"github.com/osiris/osiris/internal/progress"
+	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+type batchSubmit struct {
+	apiFlags `embed:""`
+
+	File     string            `arg:"" help:"Requests as JSON lines, or a .csv with a header row, or a .txt with a prompt in each line."`
+	Wait     bool              `help:"Wait until it has ended, and download the results." short:"w"`
+	Output   string            `help:"Where the answers go (FILE.output.jsonl), errors beside it; - is standard output." placeholder:"FILE" short:"o"`
+	Model    string            `help:"Model to ask. Needed for .csv and .txt; of JSON lines it replaces theirs." placeholder:"NAME" short:"m"`
+	Template string            `help:"Prompt made of columns, such as 'Translate {text}'. Without it: the column prompt." placeholder:"TEXT" short:"t"`
+	System   string            `help:"System message before each prompt, with columns too." placeholder:"TEXT" short:"s"`
+	Option   map[string]string `help:"Further members of each request made of a .csv or .txt, such as max_tokens=100." placeholder:"NAME=VALUE" mapsep:"none"`
+	Metadata map[string]string `help:"Pairs to know the batch by." placeholder:"KEY=VALUE" mapsep:"none"`
+	Window   string            `help:"How long it may take." default:"24h" placeholder:"TIME"`
+	Mixed    bool              `help:"The server takes several models in one file."`
+	Key      string            `name:"idempotency-key" help:"Submitting again with the same key is the same batch." placeholder:"KEY"`
+}
+
+func (c *batchSubmit) run(ctx context.Context, std service.IO) int {
+	return c.with(std, func(api *client.Client) error {
+		input, err := c.prepare(std)
+		if err != nil {
+			return err
+		}
+		defer input.close()
+		b, err := c.create(ctx, api, input, std)
+		if err != nil || !c.Wait {
+			return err
+		}
+		if b, err = awaitBatch(ctx, api, b, std); err != nil {
+			return err
+		}
+		output, errors := c.Output, errorsBeside(c.Output)
+		if output == "" {
+			base := strings.TrimSuffix(c.File, filepath.Ext(c.File))
+			output, errors = base+".output.jsonl", base+".errors.jsonl"
+		}
+		return collect(ctx, api, b, output, errors, c.File+":", std)
+	})
+}
+
+// input is a checked file that is ready to be uploaded.
+type input struct {
+	path     string
+	name     string // as uploaded
+	size     int64
+	requests int
+	model    string
+	made     bool // path is ours to remove
+}
+
+func (in *input) close() {
+	if in.made {
+		_ = os.Remove(in.path) // it is in the folder for such files
+	}
+}
+
+// prepare makes a file of requests, if it is none yet, and checks it.
+func (c *batchSubmit) prepare(std service.IO) (*input, error) {
+	in, err := c.requests()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.check(in, std); err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// requests returns the file itself, or one made of it.
+func (c *batchSubmit) requests() (*input, error) {
+	recipe := batchfile.Recipe{Model: c.Model, System: c.System, Template: c.Template, Options: requestOptions(c.Option)}
+	ext := strings.ToLower(filepath.Ext(c.File))
+	fromRows := ext == ".csv" || ext == ".txt"
+	switch {
+	case fromRows && c.Model == "":
+		return nil, &exitError{exitUsage, "prompts need a model: name it with --model"}
+	case !fromRows && (c.Template != "" || c.System != "" || len(c.Option) > 0):
+		return nil, &exitError{exitUsage, "--template, --system and --option are for .csv and .txt files: JSON lines are whole requests"}
+	case !fromRows && c.Model == "":
+		return &input{path: c.File, name: uploadName(c.File)}, nil
+	}
+	from, err := os.Open(c.File)
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
+	to, err := os.CreateTemp("", "osiris-batch-*.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	in := &input{path: to.Name(), name: uploadName(c.File), made: true}
+	switch ext {
+	case ".csv":
+		_, err = batchfile.FromCSV(to, from, recipe)
+	case ".txt":
+		_, err = batchfile.FromText(to, from, recipe)
+	default:
+		err = batchfile.WithModel(to, from, c.Model)
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
+		in.close()
+		return nil, &exitError{exitUsage, c.File + ": " + err.Error()}
+	}
+	return in, nil
+}
+
+// uploadName is the file's name with the ending that batches ask for.
+func uploadName(path string) string {
+	base := filepath.Base(path)
+	return strings.TrimSuffix(base, filepath.Ext(base)) + ".jsonl"
+}
+
+// check finds what the server would refuse, and tells all of it.
+func (c *batchSubmit) check(in *input, std service.IO) error {
+	f, err := os.Open(in.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	summary, err := batchfile.Check(f, c.Mixed)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	in.size, in.requests, in.model = info.Size(), summary.Requests, summary.Model
+	if len(summary.Faults) == 0 {
+		return nil
+	}
+	for _, fault := range summary.Faults {
+		if fault.Line == 0 {
+			fmt.Fprintf(std.Stderr, "%s: %s: %s\n", c.File, fault.Code, fault.Message)
+			continue
+		}
+		fmt.Fprintln(std.Stderr, faultText(c.File+":", fault.Line, fault.Code, fault.Message))
+	}
+	return &exitError{exitUsage, fmt.Sprintf("nothing was sent: %s in %s", howMany(len(summary.Faults), "fault"), c.File)}
+}
+
+// create uploads the file and starts the batch. Its id goes to standard output.
+func (c *batchSubmit) create(ctx context.Context, api *client.Client, in *input, std service.IO) (*client.Batch, error) {
+	key := firstOf(c.Key, newKey())
+	bar := progress.New(std.Stderr, "uploading", progress.Bytes)
+	file, err := api.Upload(ctx, client.Upload{
+		Name: in.name, Purpose: "batch", Size: in.size, Key: key + "-file",
+		Open: func() (io.ReadCloser, error) { return os.Open(in.path) },
+		Sent: func(n int64) { bar.Set(n, in.size, "") },
+	})
+	bar.Done()
+	if err != nil {
+		return nil, err
+	}
+	b, err := api.CreateBatch(ctx, client.NewBatch{
+		InputFileID: file.ID, Endpoint: protocol.ChatEndpoint, Window: c.Window, Metadata: c.Metadata,
+	}, key+"-batch")
+	if err != nil {
+		return nil, err
+	}
+	if c.Output != "-" {
+		fmt.Fprintln(std.Stdout, b.ID)
+	}
+	fmt.Fprintf(std.Stderr, "%s: %s for %s\n", b.ID, howMany(in.requests, "request"), firstOf(in.model, "several models"))
+	if !c.Wait {
+		fmt.Fprintf(std.Stderr, "osiris batch results --wait %s waits for it and downloads what it comes to\n", b.ID)
+	}
+	return b, nil
+}
+
+func howMany(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
