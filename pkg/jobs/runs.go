@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// runLease is how long a driver that says nothing keeps its batches.
-	runLease = 10 * time.Second
+	// longestRunLease is how long a driver that says nothing keeps its batches, unless
+	// workers keep their jobs for less.
+	longestRunLease = 10 * time.Second
 	// orphanAge is how old a run without a batch must be to be dropped: its creator
 	// was about to store the batch.
 	orphanAge = 2 * time.Minute
@@ -22,7 +23,7 @@ const (
 )
 
 // Run is the lease of one batch. Whoever holds it drives the batch; should the
-// holder die, another gets it after runLease. It says who ought to drive, not who
+// holder die, another gets it after ten seconds. It says who ought to drive, not who
 // may write: that is the batch's fence.
 type Run struct {
 	Batch  string // its id
@@ -68,7 +69,7 @@ func (c *Conn) ensureRuns(ctx context.Context) (consumer jetstream.Consumer, err
 		}
 		consumer, err = c.js.CreateConsumer(ctx, c.n.runsStream(), jetstream.ConsumerConfig{
 			Durable: c.n.runsConsumer(), Description: "drivers of batches", FilterSubject: c.n.runsFilter(),
-			AckPolicy: jetstream.AckExplicitPolicy, AckWait: runLease, MaxDeliver: -1, MaxAckPending: -1,
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.runLease(), MaxDeliver: -1, MaxAckPending: -1,
 		})
 		return err
 	})
@@ -76,7 +77,8 @@ func (c *Conn) ensureRuns(ctx context.Context) (consumer jetstream.Consumer, err
 }
 
 // TakeRun waits for a batch that has no driver and takes its lease, which is kept
-// up until the run's Done or HandOver. It returns when ctx ends, with its cause.
+// up until the run's Done, HandOver or
+// Abandon. It returns when ctx ends, with its cause.
 func (c *Conn) TakeRun(ctx context.Context) (*Run, error) {
 	for {
 		consumer, err := c.ensureRuns(ctx)
@@ -139,7 +141,7 @@ func (c *Conn) openRun(msg jetstream.Msg) (*Run, error) {
 	r := &Run{Batch: m.Batch, Tenant: m.Tenant, Since: meta.Timestamp, msg: msg, stop: cancel, done: make(chan struct{})}
 	c.wg.Go(func() {
 		defer close(r.done)
-		tick := time.NewTicker(runLease / 4)
+		tick := time.NewTicker(c.runLease() / 4)
 		defer tick.Stop()
 		for {
 			select {
@@ -179,10 +181,16 @@ func (r *Run) HandOver(delay time.Duration) {
 	})
 }
 
+// Abandon stops keeping up a lease that another driver has by now.
+func (r *Run) Abandon() { r.once.Do(r.release) }
+
 func (r *Run) release() {
 	r.stop()
 	<-r.done
 }
+
+// runLease returns how long a driver that says nothing keeps its batches.
+func (c *Conn) runLease() time.Duration { return min(longestRunLease, c.cfg.AckWait) }
 
 // Orphan takes back a run whose batch is not there: at first its creator may be about
 // to store it, later the run is dropped.
