@@ -46,6 +46,65 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+func TestDecideKept(t *testing.T) {
+	busy, bad := protocol.ErrOverloaded(7*time.Second), protocol.ErrInvalid("n", "", "no")
+	stream, background := &Job{Stream: true, Keep: &Keep{}}, &Job{Class: Background, Keep: &Keep{Background: true}}
+	line := &Job{Class: Batch, Keep: &Keep{Batch: "b", Line: 1}}
+	for _, c := range []struct {
+		name       string
+		err, cause error
+		job        *Job
+		emitted    bool
+		status     Status
+		kind       EventKind
+		ack        string
+		result     ResultStatus
+	}{
+		{"complete", nil, nil, stream, true, StatusFinished, Done, "+ACK", Completed},
+		{"complete although revoked meanwhile", nil, ErrCancelled, stream, true, StatusFinished, Done, "+ACK", Completed},
+		{"failed", bad, nil, stream, false, StatusFailed, Failed, "+ACK", Errored},
+		{"provider busy", busy, nil, stream, false, StatusFailed, Failed, "+ACK", Errored},
+		{"revoked", ErrCancelled, ErrCancelled, stream, true, StatusCancelled, Failed, "+ACK", 0},
+		{"newer attempt", ErrSuperseded, ErrSuperseded, stream, true, StatusCancelled, 0, "", 0},
+		{"stopping before text", ErrShutdown, ErrShutdown, stream, false, StatusHandedBack, 0, "-NAK", 0},
+		{"stopping after text", ErrShutdown, ErrShutdown, stream, true, StatusHandedBack, Failed, "-NAK", 0},
+		{"handed back", ErrHandBack, nil, stream, false, StatusHandedBack, 0, string(nakIn(handBackDelay)), 0},
+		{"past its deadline", ErrExpired, nil, stream, false, StatusFailed, Failed, "+ACK", Errored},
+		{"background: provider busy", busy, nil, background, false, StatusFailed, 0, string(nakIn(7 * time.Second)), 0},
+		{"background: refused", bad, nil, background, false, StatusFailed, Failed, "+ACK", Errored},
+		{"background: past its deadline", busy, ErrExpired, background, false, StatusFailed, Failed, "+ACK", Errored},
+		{"line: complete", nil, nil, line, true, StatusFinished, Done, "+ACK", Completed},
+		{"line: provider busy", busy, nil, line, false, StatusFailed, Failed, "+ACK", 0},
+		{"line: refused", bad, nil, line, false, StatusFailed, Failed, "+ACK", Errored},
+		{"line: past its deadline", ErrExpired, ErrExpired, line, false, StatusFailed, Failed, "+ACK", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := decideKept(c.err, c.cause, c.job, c.emitted, 1)
+			if e.status != c.status || e.kind != c.kind || string(e.ack) != c.ack || e.result != c.result {
+				t.Fatalf("got %s, event %d, ack %q, result %d", e.status, e.kind, e.ack, e.result)
+			}
+			if e.kind == Failed && e.err == nil {
+				t.Fatal("failed without an error")
+			}
+		})
+	}
+}
+
+func TestRetryDelay(t *testing.T) {
+	for _, c := range []struct {
+		after   time.Duration
+		attempt uint32
+		want    time.Duration
+	}{
+		{0, 1, 2 * time.Second}, {0, 3, 8 * time.Second}, {0, 40, 5 * time.Minute},
+		{time.Minute, 1, time.Minute}, {time.Hour, 2, time.Hour},
+	} {
+		if got := retryDelay(&protocol.Error{RetryAfter: c.after}, c.attempt); got != c.want {
+			t.Errorf("attempt %d after %s: got %s, want %s", c.attempt, c.after, got, c.want)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		silence time.Duration

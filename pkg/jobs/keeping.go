@@ -123,9 +123,29 @@ func (k *Consumer) tellResult(a *Attempt, r *Result) {
 	if e.err = r.Failure(); e.err != nil {
 		e.kind = Failed
 	}
+	k.notify(a, r.Status, &e)
 	k.last(a, e, &r.Outcome)
 	k.over(a, e)
 	k.usageStored(a)
+}
+
+// notify tells webhooks how a background job ended, before its message is removed:
+// a worker that dies in between leaves that to the next attempt.
+func (k *Consumer) notify(a *Attempt, status ResultStatus, e *ending) {
+	if !a.job.Keep.Background {
+		return
+	}
+	kind, known := map[ResultStatus]string{
+		Completed: NoticeChatCompleted, Errored: NoticeChatFailed, Cancelled: NoticeChatCancelled,
+	}[status]
+	if !known {
+		return
+	}
+	err := k.conn.Notify(k.stop, a.job.Tenant, Notice{Type: kind, ObjectID: "chatcmpl-" + a.job.ID.String()})
+	if err != nil {
+		k.log.Warn("webhooks not told yet", "job_id", a.job.ID.String(), "error", err)
+		e.ack = nakIn(keepAgain)
+	}
 }
 
 // Failure is what whoever waits for the completion is told; nil for a good one.
@@ -180,6 +200,7 @@ func (k *Consumer) keepResult(a *Attempt, e ending, o *Outcome) ending {
 		return k.beaten(a, e)
 	}
 	a.markReplay(e)
+	k.notify(a, r.Status, &e)
 	return e
 }
 

@@ -150,6 +150,10 @@ func TestBackgroundJobWaitsForItsProvider(t *testing.T) {
 			t.Fatalf("result %+v after %d calls", got, calls.Load())
 		}
 		r.empty()
+		notice := r.conn.n.notice(j.Tenant, "*")
+		if m, err := r.conn.leaderGet(t.Context(), r.conn.n.noticesStream(), question{LastFor: notice}); err != nil || !strings.Contains(string(m.Data), NoticeChatCompleted) {
+			t.Errorf("no notice: %v", err)
+		}
 	})
 }
 
