@@ -17,6 +17,7 @@ type Config struct {
 	NATS        NATS                `yaml:"nats" restart:"yes"`
 	Embedded    Embedded            `yaml:"embedded" restart:"yes"`
 	Queue       Queue               `yaml:"queue" restart:"yes"`
+	Keep        Keep                `yaml:"keep" restart:"yes"`
 	Frontend    Frontend            `yaml:"frontend"`
 	Worker      Worker              `yaml:"worker"`
 	Providers   map[string]Provider `yaml:"providers" key:"name"`
@@ -64,7 +65,7 @@ type TLS struct {
 type Embedded struct {
 	Listen     string `yaml:"listen" default:"127.0.0.1:0" check:"listen" help:"Address for other programs of this machine; the address and its token are in connection.json in the data folder. Port 0: any free one. off: no listener."`
 	Sync       string `yaml:"sync" default:"1s" check:"sync" help:"How often the store is flushed to disk: what a power failure can lose. always flushes before every acknowledgement, at some 500 jobs a second."`
-	MaxStore   Size   `yaml:"max_store" default:"10GB" min:"67108864" help:"Most disk the store may use."`
+	MaxStore   Size   `yaml:"max_store" default:"50GB" min:"67108864" help:"Most disk the store may use. Nothing is taken before it is needed."`
 	MaxMemory  Size   `yaml:"max_memory" default:"256MB" min:"16777216" help:"Most memory for streams kept in memory."`
 	MaxPayload Size   `yaml:"max_payload" default:"4MiB" min:"1048576" max:"67108864" help:"Largest message. Larger request bodies travel by reference."`
 }
@@ -72,21 +73,30 @@ type Embedded struct {
 // Queue bounds what waits. It is the same for every program of an installation.
 type Queue struct {
 	MaxJobs  int64         `yaml:"max_jobs" default:"100000" min:"1" help:"Most jobs of a class that may wait or run in all pools together: the last wall behind frontend.max_waiting."`
-	MaxBytes Size          `yaml:"max_bytes" default:"1GiB" min:"67108864" help:"Most bytes of jobs of a class. The store of an embedded NATS must hold three classes and 3GiB."`
+	MaxBytes Size          `yaml:"max_bytes" default:"1GiB" min:"67108864" help:"Most bytes of jobs of a class. The store of an embedded NATS must hold three classes, keep.events_bytes and 3GiB."`
 	Lease    time.Duration `yaml:"lease" default:"30s" min:"5s" max:"10m" help:"How long a silent worker keeps a job. A worker that died is noticed within seconds; this is the backstop."`
+}
+
+// Keep says how long what outlives a request can be read. It is the same for every
+// program of an installation.
+type Keep struct {
+	Results     time.Duration `yaml:"results" default:"720h" min:"24h" help:"How long stored completions and the results of batches can be read."`
+	Events      time.Duration `yaml:"events" default:"1h" min:"1m" help:"How long the events of a stored stream can be replayed; afterwards its completion is all there is."`
+	EventsBytes Size          `yaml:"events_bytes" default:"1GiB" min:"16777216" help:"Most bytes of events of stored streams; beyond it the oldest go."`
 }
 
 // Frontend is HTTP.
 type Frontend struct {
-	MaxBody        Size          `yaml:"max_body" default:"64MB" min:"1024" max:"1073741824" help:"Largest request body, inflated; beyond it 413."`
-	MaxBodies      Size          `yaml:"max_bodies" default:"256MB" min:"1048576" help:"Most bytes of large request bodies in memory at a time, all requests together, until each is in the queue; beyond it 503 and Retry-After. A server needs up to twice as much memory for them. At least max_body counts."`
-	MaxWaiting     int64         `yaml:"max_waiting" default:"10000" min:"1" restart:"yes" help:"Jobs that may wait in a class of a pool; beyond it requests are answered with 503 and Retry-After."`
-	RequestTimeout time.Duration `yaml:"request_timeout" default:"10m" min:"1s" help:"Longest life of a request."`
-	HoldBack       time.Duration `yaml:"hold_back" default:"5s" min:"1ms" help:"How long a stream's HTTP status waits for the first event."`
-	KeepAlive      time.Duration `yaml:"keep_alive" default:"15s" min:"1s" help:"Pause in a stream after which a comment keeps the connection open."`
-	WriteStall     time.Duration `yaml:"write_stall" default:"30s" min:"1s" help:"How long a client may take nothing before its stream is cut."`
-	ShutdownGrace  time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long open requests may go on after SIGTERM."`
-	AllowAnonymous bool          `yaml:"allow_anonymous" default:"false" help:"Serve requests without a key, as tenant anonymous; beyond this machine too. A key that is sent is checked all the same."`
+	MaxBody           Size          `yaml:"max_body" default:"64MB" min:"1024" max:"1073741824" help:"Largest request body, inflated; beyond it 413."`
+	MaxBodies         Size          `yaml:"max_bodies" default:"256MB" min:"1048576" help:"Most bytes of large request bodies in memory at a time, all requests together, until each is in the queue; beyond it 503 and Retry-After. A server needs up to twice as much memory for them. At least max_body counts."`
+	MaxWaiting        int64         `yaml:"max_waiting" default:"10000" min:"1" restart:"yes" help:"Jobs that may wait in a class of a pool; beyond it requests are answered with 503 and Retry-After."`
+	RequestTimeout    time.Duration `yaml:"request_timeout" default:"10m" min:"1s" help:"Longest life of a request."`
+	BackgroundTimeout time.Duration `yaml:"background_timeout" default:"24h" min:"1s" help:"Longest life of a background request, waiting included; not above keep.results."`
+	HoldBack          time.Duration `yaml:"hold_back" default:"5s" min:"1ms" help:"How long a stream's HTTP status waits for the first event."`
+	KeepAlive         time.Duration `yaml:"keep_alive" default:"15s" min:"1s" help:"Pause in a stream after which a comment keeps the connection open."`
+	WriteStall        time.Duration `yaml:"write_stall" default:"30s" min:"1s" help:"How long a client may take nothing before its stream is cut."`
+	ShutdownGrace     time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long open requests may go on after SIGTERM."`
+	AllowAnonymous    bool          `yaml:"allow_anonymous" default:"false" help:"Serve requests without a key, as tenant anonymous; beyond this machine too. A key that is sent is checked all the same."`
 }
 
 // Worker is one worker process.

@@ -26,14 +26,18 @@ func (d *decoder) checkNATS(cfg *Config) {
 	if n.Replicas == 2 || n.Replicas == 4 {
 		d.faultAt("nats.replicas", &problem{"an even number survives no more failures than one less", "use 1, 3 or 5"})
 	}
+	if cfg.Frontend.BackgroundTimeout > cfg.Keep.Results {
+		d.faultAt("frontend.background_timeout", &problem{"is longer than what comes of a request is kept", "raise keep.results, or lower it"})
+	}
 	// JetStream reserves what its streams may hold.
-	if need := 3*cfg.Queue.MaxBytes + 3<<30; need > cfg.Embedded.MaxStore && n.URL == "" {
+	if need := 3*cfg.Queue.MaxBytes + cfg.Keep.EventsBytes + 3<<30; need > cfg.Embedded.MaxStore && n.URL == "" {
 		at := "embedded.max_store"
 		if _, set := d.origins[at]; !set {
 			at = "queue.max_bytes"
 		}
 		d.faultAt(at, &problem{
-			fmt.Sprintf("a store of %v cannot hold three classes of %v and 3GiB of the rest", cfg.Embedded.MaxStore, cfg.Queue.MaxBytes),
+			fmt.Sprintf("a store of %v cannot hold three classes of %v, %v of events and 3GiB of the rest",
+				cfg.Embedded.MaxStore, cfg.Queue.MaxBytes, cfg.Keep.EventsBytes),
 			"raise embedded.max_store, or lower queue.max_bytes",
 		})
 	}

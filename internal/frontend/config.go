@@ -18,6 +18,8 @@ type Config struct {
 	MaxBodies int64
 	// RequestTimeout bounds a request from its arrival to its last byte. 10 min.
 	RequestTimeout time.Duration
+	// BackgroundTimeout bounds a background request, waiting included. 24 h.
+	BackgroundTimeout time.Duration
 	// HoldBack is how long a stream waits for its first chunk before the headers are
 	// sent without it. 5 s.
 	HoldBack time.Duration
@@ -57,6 +59,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxBody, 32<<20)
 	orDefault(&c.MaxBodies, max(c.MaxBody, 256<<20))
 	orDefault(&c.RequestTimeout, 10*time.Minute)
+	orDefault(&c.BackgroundTimeout, 24*time.Hour)
 	orDefault(&c.HoldBack, 5*time.Second)
 	orDefault(&c.KeepAlive, 15*time.Second)
 	orDefault(&c.WriteStall, 30*time.Second)
@@ -90,6 +93,7 @@ func (c Config) check() error {
 		faults = append(faults, fmt.Errorf("MaxBodies is %d: it must be at least MaxBody, %d", c.MaxBodies, c.MaxBody))
 	}
 	positive("RequestTimeout", int64(c.RequestTimeout))
+	positive("BackgroundTimeout", int64(c.BackgroundTimeout))
 	positive("HoldBack", int64(c.HoldBack))
 	positive("KeepAlive", int64(c.KeepAlive))
 	positive("WriteStall", int64(c.WriteStall))

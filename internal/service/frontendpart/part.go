@@ -72,7 +72,7 @@ func frontendConfig(cfg *config.Config) frontend.Config {
 	f := cfg.Frontend
 	return frontend.Config{
 		MaxBody: int64(f.MaxBody), MaxBodies: int64(max(f.MaxBodies, f.MaxBody)), MaxWaiting: f.MaxWaiting, DefaultPool: cfg.Worker.Pool,
-		RequestTimeout: f.RequestTimeout, HoldBack: f.HoldBack, KeepAlive: f.KeepAlive, WriteStall: f.WriteStall,
+		RequestTimeout: f.RequestTimeout, BackgroundTimeout: f.BackgroundTimeout, HoldBack: f.HoldBack, KeepAlive: f.KeepAlive, WriteStall: f.WriteStall,
 		AllowAnonymous: f.AllowAnonymous,
 	}
 }
