@@ -33,12 +33,12 @@ type Delivery struct {
 
 // Receipt says how an attempt went.
 type Receipt struct {
-	Delivered  bool          `json:"delivered"`
-	Gone       bool          `json:"gone,omitzero"`   // the receiver wants no more: the webhook is switched off
-	Status     int           `json:"status,omitzero"` // HTTP; 0: there was no answer
-	Took       time.Duration `json:"took,format:nano"`
-	RetryAfter time.Duration `json:"-"`              // what the receiver asks for; at most an hour counts
-	Fault      string        `json:"fault,omitzero"` // what went wrong, for people; without address and secret
+	Delivered  bool
+	Gone       bool // the receiver wants no more: the webhook is switched off
+	Status     int  // HTTP; 0: there was no answer
+	Took       time.Duration
+	RetryAfter time.Duration // what the receiver asks for; at most an hour counts
+	Fault      string        // what went wrong, for people; without address and secret
 }
 
 // Fate is what became of a delivery after an attempt.

@@ -355,7 +355,9 @@ func TestTestOfAWebhook(t *testing.T) {
 			return Receipt{Status: 503, Took: 12 * time.Millisecond, Fault: "answered with status 503"}
 		}}
 		r.courier(&b)
-		got, err := r.conn.TestWebhook(t.Context(), w.ID)
+		long, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		got, err := r.conn.TestWebhook(long, w.ID)
 		if want := (Receipt{Status: 503, Took: 12 * time.Millisecond, Fault: "answered with status 503"}); err != nil || got != want {
 			t.Errorf("receipt %+v, %v", got, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -59,16 +60,25 @@ func (c *Conn) testWebhook(ctx context.Context, id string) (Receipt, error) {
 		defer cancel()
 		return Receipt{}, errors.Join(err, c.purge(late, c.n.deliveriesStream(), subject))
 	}
-	var r Receipt
-	if err := json.Unmarshal(m.Data, &r); err != nil {
+	var o outcome
+	if err := json.Unmarshal(m.Data, &o); err != nil {
 		return Receipt{}, fmt.Errorf("read receipt: %w", err)
 	}
-	return r, nil
+	return Receipt{Delivered: o.Delivered, Gone: o.Gone, Status: o.Status, Took: time.Duration(o.Took), Fault: o.Fault}, nil
+}
+
+// outcome is a receipt on its way to whoever tests.
+type outcome struct {
+	Delivered bool   `json:"delivered"`
+	Gone      bool   `json:"gone,omitzero"`
+	Status    int    `json:"status,omitzero"`
+	Took      int64  `json:"took"` // nanoseconds
+	Fault     string `json:"fault,omitzero"`
 }
 
 // report tells whoever waits for a test how it went.
 func (k *Courier) report(d *Delivery, r Receipt) {
-	data, err := json.Marshal(r)
+	data, err := json.Marshal(outcome{r.Delivered, r.Gone, r.Status, r.Took.Nanoseconds(), strings.ToValidUTF8(r.Fault, "?")})
 	if err == nil {
 		err = k.c.nc.PublishMsg(&nats.Msg{Subject: k.c.n.tested(d.Event), Data: data})
 	}
