@@ -13,8 +13,8 @@ import (
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
-// keptJob returns a job that is kept, made so long ago.
-func keptJob(ago time.Duration) *Job {
+// recordedJob returns a job that is kept, made so long ago.
+func recordedJob(ago time.Duration) *Job {
 	j := newJob(`{"model":"echo"}`)
 	j.ID, j.Keep = idAt(time.Now().Add(-ago)), &Keep{Metadata: map[string]string{"made": "as"}}
 	return j
@@ -89,7 +89,7 @@ func (r *rig) kept(cl *Client, j *Job) *Kept {
 func TestKept(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		j := keptJob(0)
+		j := recordedJob(0)
 		r.record(j)
 		r.enqueue(j)
 		k := r.kept(cl, j)
@@ -111,7 +111,7 @@ func TestKept(t *testing.T) {
 		if k := r.kept(cl, j); k.Status != KeptCompleted || string(k.Result.Body) != "{}" {
 			t.Fatalf("completed: %+v", k)
 		}
-		failed := keptJob(0)
+		failed := recordedJob(0)
 		r.record(failed)
 		r.conclude(failed, &Result{Status: Errored, Error: protocol.ErrWorkerLost()})
 		if k := r.kept(cl, failed); k.Status != KeptFailed || k.Result.Error == nil {
@@ -124,7 +124,7 @@ func TestKept(t *testing.T) {
 func TestKeptIsTheOwners(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		j, hidden := keptJob(0), keptJob(0)
+		j, hidden := recordedJob(0), recordedJob(0)
 		hidden.Keep.Hidden = true
 		for _, j := range []*Job{j, hidden} {
 			r.record(j)
@@ -156,7 +156,7 @@ func TestPlace(t *testing.T) {
 		cl := r.client()
 		var waiting []*Job
 		for range 5 {
-			j := keptJob(0)
+			j := recordedJob(0)
 			j.Class = Background
 			waiting = append(waiting, j)
 			r.record(j)
@@ -182,7 +182,7 @@ func TestPlace(t *testing.T) {
 func TestKeptIsNeverLost(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		j := keptJob(0)
+		j := recordedJob(0)
 		r.record(j)
 		if k := r.kept(cl, j); k.Status != KeptQueued {
 			t.Fatalf("being submitted: %+v", k)
@@ -223,7 +223,7 @@ func TestKeptIsNeverLost(t *testing.T) {
 func TestKeptPastItsDeadline(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		j := keptJob(0)
+		j := recordedJob(0)
 		r.record(j)
 		r.enqueue(j)
 		rec, err := r.conn.readRecord(t.Context(), j.Tenant, j.ID)
@@ -245,7 +245,7 @@ func TestKeptPastItsDeadline(t *testing.T) {
 func TestSetMetadata(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		j := keptJob(0)
+		j := recordedJob(0)
 		r.record(j)
 		r.enqueue(j)
 		for _, want := range []map[string]string{{"a": "1", "b": "2"}, {"b": "3"}, {}, {"made": "again"}} {
@@ -275,7 +275,7 @@ func TestDeleteKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachRig(t, func(t *testing.T, r *rig) {
 				cl := r.client()
-				j := keptJob(0)
+				j := recordedJob(0)
 				r.record(j)
 				r.events(j, replayMessage{kind: replayStarted, attempt: 1, first: 1})
 				if ended {
@@ -341,7 +341,7 @@ func TestDeleteKept(t *testing.T) {
 func TestAwaitKept(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		j := keptJob(0)
+		j := recordedJob(0)
 		r.record(j)
 		r.enqueue(j)
 		subs := cl.conn.nc.NumSubscriptions()
