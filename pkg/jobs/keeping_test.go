@@ -93,9 +93,9 @@ func TestKeptStreamIsNumberedAndStored(t *testing.T) {
 			t.Errorf("stored %q", stored)
 		}
 		r.empty()
-		job, _, _, err := r.conn.readRecord(t.Context(), "acme", j.ID)
-		if err != nil || string(job.Body) != `{"model":"echo"}` || job.Keep.Metadata["a"] != "b" {
-			t.Errorf("record %+v, %v", job, err)
+		rec, err := r.conn.readRecord(t.Context(), "acme", j.ID)
+		if err != nil || string(rec.job.Body) != `{"model":"echo"}` || rec.job.Keep.Metadata["a"] != "b" {
+			t.Errorf("record %+v, %v", rec, err)
 		}
 	})
 }
