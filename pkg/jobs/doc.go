@@ -18,6 +18,14 @@
 //	                     └──────────────────┘  │ Close, deadline
 //	                        worker lost        └─────────────────────► cancelled
 //
+// A plain job belongs to the connection that asked for it. A kept job (Job.Keep)
+// outlives it, its frontend and its workers: its record is stored before it is
+// published, its events beside what live readers get, its result before it is
+// removed, and only Revoke ends it early. Lines of a batch are kept jobs whose
+// record is the batch's file.
+//
+//	record ──► job ──► attempt ──► stored events ──► result (the first one stands)
+//
 // # What is where
 //
 // Every name begins with the namespace (Config.Namespace); names.go has them all.
@@ -26,8 +34,16 @@
 //     subject ends with its id and holds one message, so a job that is queued or
 //     running cannot be queued again. Each pool has one durable consumer per class.
 //   - bodies: request bodies too large for one message, for 25 hours.
+//   - kept: the record of each kept job, which is the job's own message, its
+//     metadata, and the parts of a large body. results: how it ended. Both for
+//     Config.KeepResults.
+//   - events: the events of kept streams, numbered, for Config.KeepEvents.
+//   - claims: which idempotency key named what, for a day.
+//   - files: uploads and the output of batches, in parts. runs: the lease of whoever
+//     drives a batch. notices: events for webhooks until they are delivered.
 //   - usage: one record for every attempt, for 30 days unless configured.
-//   - keys, models, workers: key-value buckets, small enough to be watched whole.
+//   - keys, models, workers, webhooks: key-value buckets, small enough to be watched
+//     whole; batches: one, which is not.
 //
 // Connect creates what is missing, whoever comes first; any number of processes may
 // do so together. Limits follow the configuration of whoever connected last. What
@@ -48,13 +64,17 @@
 //     attempt goes on or the stream fails (TestNoTextOfTwoAttempts,
 //     TestStopCutsShort). Before that, and of a JSON answer, a new attempt is
 //     invisible (TestWorkerDies).
-//  5. Acks decide nothing. A late ack can remove a job that another worker runs; a
-//     job that comes again to the worker that runs it goes on there
-//     (TestConsumerDeletedUnderARunningJob).
+//  5. A kept job's result is stored before the job is removed, by a conditional
+//     write: the first one stands, and what was done twice is told once
+//     (TestKeptJobRunsOnce). Acks decide nothing: a late one can remove a job that
+//     another worker runs. A job that comes again to the worker that runs it goes
+//     on there (TestConsumerDeletedUnderARunningJob).
 //  6. A job past its deadline is not started. Deadlines are durations since the
 //     broker's timestamp by the broker's clock, whatever a worker's own shows
 //     (TestDeadlineInTheQueue, TestDeadlineByTheBrokersClock). Being handed back is
 //     no failure and counts toward nothing (TestHandedBackCountsTowardNothing).
+//     Background jobs wait for a provider that is away, until their deadline
+//     (TestBackgroundJobWaitsForItsProvider).
 //  7. A worker runs no job without a free slot, and lower classes leave the
 //     reserved slots alone (TestSlots, TestNeverMoreJobsThanSlots, TestClasses).
 //  8. Memory is bounded: by stream, by body, by subscription. A worker at a full

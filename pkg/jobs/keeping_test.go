@@ -13,8 +13,8 @@ import (
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
-// keptJob is a streamed job that is kept.
-func keptJob() *Job {
+// keptStreamJob is a streamed job that is kept.
+func keptStreamJob() *Job {
 	j := newJob(`{"model":"echo"}`)
 	j.Keep = &Keep{Metadata: map[string]string{"a": "b"}}
 	return j
@@ -67,7 +67,7 @@ func TestKeptStreamIsNumberedAndStored(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		r.worker(1, say(event("Hel", ""), event("lo", "")+event("", "stop")))
-		j := keptJob()
+		j := keptStreamJob()
 		res := collect(r.submit(cl, j), 10*time.Second)
 		want := "id: 1\n" + event("Hel", "") + "id: 2\n" + event("lo", "") + "id: 3\n" + event("", "stop")
 		if res.err != nil || res.failed != nil || res.text != want {
@@ -117,7 +117,7 @@ func TestKeptJobOutlivesItsClient(t *testing.T) {
 				// More than the window: nobody confirms it any more.
 				return Outcome{}, errors.Join(a.Chunk([]byte(event(strings.Repeat("b", 2*window), ""))), a.Chunk([]byte(event("", "stop"))))
 			})
-			j := keptJob()
+			j := keptStreamJob()
 			s := r.submit(cl, j)
 			<-begun
 			leave(cl, s)
@@ -141,7 +141,7 @@ func TestBackgroundJobWaitsForItsProvider(t *testing.T) {
 			}
 			return Outcome{}, a.Answer([]byte(`{"id":"x"}`))
 		})
-		j := keptJob()
+		j := keptStreamJob()
 		j.Class, j.Stream, j.Keep.Background = Background, false, true
 		if err := cl.SubmitBackground(t.Context(), j); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestKeptFailureIsStored(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrInvalid("n", "", "no") })
-		j := keptJob()
+		j := keptStreamJob()
 		res := collect(r.submit(cl, j), 10*time.Second)
 		got := r.resultOf(j)
 		if res.failed == nil || got.Status != Errored || got.Error == nil || got.Error.Param != "n" || got.Error.Status != 400 {
@@ -179,7 +179,7 @@ func TestKeptJobRunsOnce(t *testing.T) {
 		r.worker(2, func(_ context.Context, a *Attempt) (Outcome, error) {
 			return Outcome{}, a.Answer(fmt.Appendf(nil, `{"call":%d}`, calls.Add(1)))
 		})
-		j := keptJob()
+		j := keptStreamJob()
 		j.Stream, j.Keep.Repeat = false, true
 		for range 3 {
 			again := *j
@@ -206,7 +206,7 @@ func TestRevokedJobEnds(t *testing.T) {
 		cl := r.client()
 		var h hold
 		r.worker(1, h.run)
-		running, queued := keptJob(), keptJob()
+		running, queued := keptStreamJob(), keptStreamJob()
 		s := r.submit(cl, running)
 		within(t, 10*time.Second, "running", func() bool { return h.running.Load() == 1 })
 		if err := cl.SubmitBackground(t.Context(), queued); err != nil {
@@ -245,7 +245,7 @@ func TestKeptStreamIsHandedOn(t *testing.T) {
 			<-ctx.Done()
 			return Outcome{}, context.Cause(ctx)
 		})
-		j := keptJob()
+		j := keptStreamJob()
 		s := r.submit(cl, j)
 		<-said
 		within(t, 5*time.Second, "text stored", func() bool { return len(r.replayed(j.ID)) == 2 })
