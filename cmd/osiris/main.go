@@ -16,6 +16,7 @@ import (
 	"github.com/osiris/osiris/internal/service"
 	"github.com/osiris/osiris/internal/service/frontendpart"
 	"github.com/osiris/osiris/internal/service/local"
+	"github.com/osiris/osiris/internal/service/webhookpart"
 	"github.com/osiris/osiris/internal/service/workerpart"
 )
 
@@ -97,6 +98,7 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 	return service.Main(ctx, service.Params{
 		Name: name, Options: options, Config: cfg,
 		Parts: []service.Starter{
+			webhookpart.Starter(),
 			workerpart.Starter(),
 			frontendpart.Starter(frontendpart.Options{FirstKey: true}),
 		},

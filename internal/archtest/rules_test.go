@@ -51,6 +51,10 @@ func layers() []layer {
 			"the frontend as a part of a program",
 		},
 		{
+			"internal/service/webhookpart", []string{"internal/config", "internal/service", "internal/webhook"},
+			"deliveries to webhooks as a part of a program",
+		},
+		{
 			"internal/service/workerpart", []string{"internal/config", "internal/provider/...", "internal/service", "internal/worker"},
 			"the worker as a part of a program, the one place that knows all adapters",
 		},
@@ -70,7 +74,7 @@ func layers() []layer {
 		{"internal/progress/...", nil, "a progress bar knows numbers and a terminal"},
 
 		{
-			"cmd/...", []string{"internal/batchfile", "internal/client", "internal/config", "internal/progress", "internal/service/...", "pkg/jobs", "pkg/protocol"},
+			"cmd/...", []string{"internal/batchfile", "internal/client", "internal/config", "internal/progress", "internal/service/...", "internal/webhook", "pkg/jobs", "pkg/protocol"},
 			"flags, wiring, what people read, and exit codes, nothing else",
 		},
 	}

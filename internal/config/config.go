@@ -20,6 +20,7 @@ type Config struct {
 	Keep        Keep                `yaml:"keep" restart:"yes"`
 	Frontend    Frontend            `yaml:"frontend"`
 	Worker      Worker              `yaml:"worker"`
+	Webhooks    Webhooks            `yaml:"webhooks" restart:"yes"`
 	Providers   map[string]Provider `yaml:"providers" key:"name"`
 	Models      map[string]Model    `yaml:"models" key:"model"`
 
@@ -106,6 +107,13 @@ type Worker struct {
 	Reserved      int           `yaml:"reserved" default:"0" min:"0" help:"Slots kept free for interactive jobs. 0: an eighth of the slots."`
 	Breaker       Breaker       `yaml:"breaker"`
 	ShutdownGrace time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long running jobs may go on after SIGTERM before they are handed to other workers."`
+}
+
+// Webhooks is how frontends deliver events to the addresses of tenants.
+type Webhooks struct {
+	AllowPrivate bool          `yaml:"allow_private" default:"false" help:"Deliver webhooks to addresses inside private networks too, and by http."`
+	Timeout      time.Duration `yaml:"timeout" default:"15s" min:"1s" max:"5m" help:"How long a receiver may take to answer a delivery."`
+	Concurrency  int           `yaml:"concurrency" default:"128" min:"1" max:"4096" help:"Deliveries at once from one frontend. One endpoint takes a sixteenth of it at most, one tenant a quarter."`
 }
 
 // Provider is a model server.

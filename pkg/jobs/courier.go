@@ -14,7 +14,8 @@ import (
 const (
 	courierName  = "couriers"       // of the durable consumers, one in each stream
 	courierLease = 30 * time.Second // on an event or a delivery
-	courierFetch = time.Second      // how long a pull waits; also how long a stop takes at least
+	courierFetch = 5 * time.Second  // how long a pull waits
+	courierPause = time.Second      // after a pull that failed
 	courierStep  = 15 * time.Second // bounds what the broker is asked for one message
 	courierTend  = time.Minute      // between two looks at the broker's clock
 	courierAgain = 5 * time.Second  // before what the broker would not answer is tried again
@@ -164,11 +165,11 @@ func (k *Courier) take(stream string, slots int, handle func(jetstream.Msg)) {
 			cancel()
 		}
 		if err == nil && n > 0 {
-			got, err = fetch(consumer, n, func(m jetstream.Msg) {
+			got, err = k.fetch(consumer, n, func(m jetstream.Msg) {
 				k.wg.Go(func() {
 					defer func() { <-free }()
-					if k.stop.Err() != nil { // this courier's pull is still open: not straight back to it
-						_ = m.NakWithDelay(courierFetch)
+					if k.stop.Err() != nil { // the pull may still be open: not straight back to it
+						_ = m.NakWithDelay(pullBackoff)
 						return
 					}
 					handle(m)
@@ -205,10 +206,12 @@ func (k *Courier) occupy(free chan<- struct{}) (n int) {
 	return n
 }
 
-// fetch pulls up to n messages and returns how many came. What the broker sends late
-// is not lost: a pull is read until the broker has ended it.
-func fetch(consumer jetstream.Consumer, n int, each func(jetstream.Msg)) (got int, err error) {
-	batch, err := consumer.Fetch(n, jetstream.FetchMaxWait(courierFetch))
+// fetch pulls up to n messages and returns how many came. What comes in the moment
+// in which the courier stops may wait for its lease to run out.
+func (k *Courier) fetch(consumer jetstream.Consumer, n int, each func(jetstream.Msg)) (got int, err error) {
+	ctx, cancel := context.WithTimeout(k.stop, courierFetch)
+	defer cancel()
+	batch, err := consumer.Fetch(n, jetstream.FetchContext(ctx))
 	if err != nil {
 		return 0, err
 	}
@@ -229,7 +232,7 @@ func (k *Courier) mend(stream string, err error) {
 	select {
 	case <-k.stop.Done():
 		return
-	case <-time.After(courierFetch):
+	case <-time.After(courierPause):
 	}
 	ctx, cancel := context.WithTimeout(k.stop, courierStep)
 	defer cancel()

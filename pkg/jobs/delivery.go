@@ -118,7 +118,7 @@ func (k *Courier) deliver(m jetstream.Msg) {
 	d.Webhook = &w
 	r := k.attempt(m, d)
 	if k.root.Err() != nil && !r.Delivered {
-		_ = m.NakWithDelay(courierFetch) // broken off by Stop, which is no failure of the receiver
+		_ = m.NakWithDelay(pullBackoff) // broken off by Stop, which is no failure of the receiver
 		return
 	}
 	if !d.Test {
