@@ -70,12 +70,7 @@ func (p *chunkParser) parse(data []byte) error {
 
 func (p *chunkParser) document() {
 	extras := len(p.c.members)
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "id", "created", "model":
 			p.value()
@@ -111,12 +106,7 @@ func (p *chunkParser) groq(name []byte) {
 		return
 	}
 	at := p.nameAt
-	p.enter('{')
-	for first := true; ; first = false {
-		inner, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for inner := range p.members {
 		value := p.value()
 		switch string(inner) {
 		case "usage":
@@ -174,12 +164,7 @@ func (p *chunkParser) choice() {
 	ch := p.c.addChoice()
 	ch.Index = len(p.c.Choices) - 1
 	extras, said := len(p.c.members), false
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "index":
 			if n, ok := spanInt(p.value()); ok {
@@ -223,12 +208,7 @@ func (p *chunkParser) logprobs() []byte {
 	}
 	start, extras, count := p.pos, len(p.c.members), 0
 	var content, refusal []byte
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "content":
 			content = p.value()

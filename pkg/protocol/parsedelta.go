@@ -5,12 +5,7 @@ import "bytes"
 // delta reads what a choice says: a delta, or the message of a whole answer.
 func (p *chunkParser) delta(ch *Choice) {
 	extras, calls := len(p.c.members), false
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "role", "error":
 			p.value()
@@ -86,12 +81,7 @@ func (p *chunkParser) parts(thinking bool) (text, thought bool) {
 			text, thought = text || a, thought || b
 		}
 	case '{':
-		p.enter('{')
-		for first := true; ; first = false {
-			name, ok := p.member(first)
-			if !ok {
-				break
-			}
+		for name := range p.members {
 			a, b := false, false
 			switch string(name) {
 			case "text":
@@ -115,12 +105,7 @@ func (p *chunkParser) functionCall(ch *Choice) {
 		p.value()
 		return
 	}
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "name":
 			ch.FunctionName = notEmpty(p.stringOrNull())
@@ -161,12 +146,7 @@ func (p *chunkParser) toolCall(ch *Choice) {
 	ch.ToolCalls = append(ch.ToolCalls, ToolCall{Index: -1})
 	tc := &ch.ToolCalls[len(ch.ToolCalls)-1]
 	extras := len(p.c.members)
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "index":
 			if n, ok := spanInt(p.value()); ok && n >= 0 {
@@ -196,12 +176,7 @@ func (p *chunkParser) function(tc *ToolCall, input string) bool {
 		return false
 	}
 	extras := len(p.c.members)
-	p.enter('{')
-	for first := true; ; first = false {
-		name, ok := p.member(first)
-		if !ok {
-			break
-		}
+	for name := range p.members {
 		switch string(name) {
 		case "name":
 			tc.Name = notEmpty(p.stringOrNull())

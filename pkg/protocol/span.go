@@ -139,6 +139,18 @@ func (s *spanScanner) member(first bool) (name []byte, ok bool) {
 	return raw[1 : len(raw)-1], true
 }
 
+// members steps into an object and from value to value; whoever ranges over the names
+// steps over each value.
+func (s *spanScanner) members(yield func(name []byte) bool) {
+	s.enter('{')
+	for first := true; ; first = false {
+		name, ok := s.member(first)
+		if !ok || !yield(name) {
+			return
+		}
+	}
+}
+
 // value steps over any value and returns its span.
 func (s *spanScanner) value() []byte {
 	switch c := s.peek(); c {

@@ -39,12 +39,7 @@ func ParseUsage(raw []byte) (Usage, error) {
 
 func parseUsage(raw []byte) (u Usage, has usageMembers, err error) {
 	s := spanScanner{data: raw}
-	s.enter('{')
-	for first := true; ; first = false {
-		name, ok := s.member(first)
-		if !ok {
-			break
-		}
+	for name := range s.members {
 		switch string(name) {
 		case "prompt_tokens":
 			u.PromptTokens, has.prompt = s.count()
