@@ -1,0 +1,117 @@
+package jobs
+
+import (
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+)
+
+func TestExpiredKeyIsRefused(t *testing.T) {
+	n := natstest.Shared(t, 1)
+	c := testConn(t, testConfig(n))
+	_, old, err := c.CreateKey(t.Context(), KeySpec{Name: "old", Expires: time.Now().Add(-time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := c.WatchKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ring.Close()
+	_, err = ring.Authenticate([]byte(old))
+	wantBadKey(t, err, old)
+	if !ring.Empty() {
+		t.Error("an expired key counts as one")
+	}
+	now := time.Now()
+	k := Key{Expires: now}
+	if k.Usable(now) || !k.Usable(now.Add(-time.Nanosecond)) {
+		t.Error("a key ends at the moment it expires")
+	}
+}
+
+// Keys live through a restart of every server, and so does the watch over them.
+func TestKeyringSurvivesRestarts(t *testing.T) {
+	t.Parallel()
+	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
+		c := testConn(t, testConfig(n))
+		_, before, err := c.CreateKey(t.Context(), KeySpec{Name: "before"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := c.WatchKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ring.Close()
+		for i := range n.Nodes() {
+			n.Kill(i)
+		}
+		await(t, "outage noticed", 5*time.Second, func() bool { return c.Ready() != nil })
+		if _, err := ring.Authenticate([]byte(before)); err != nil {
+			t.Errorf("during an outage: %v", err)
+		}
+		n.RestartAll(t)
+		admin := testConn(t, testConfig(n))
+		_, after, err := admin.CreateKey(t.Context(), KeySpec{Name: "after"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, "key made after the restart accepted", 10*time.Second, func() bool {
+			_, err := ring.Authenticate([]byte(after))
+			return err == nil
+		})
+		if _, err := ring.Authenticate([]byte(before)); err != nil {
+			t.Errorf("key made before the restart: %v", err)
+		}
+		if _, err := admin.RevokeKey(t.Context(), "before"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "key revoked after the restart refused", promised, func() bool {
+			_, err := ring.Authenticate([]byte(before))
+			return err != nil
+		})
+	})
+}
+
+func TestAuthenticateDoesNotAllocate(t *testing.T) {
+	c := testConn(t, testConfig(natstest.Shared(t, 1)))
+	_, secret, err := c.CreateKey(t.Context(), KeySpec{Name: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := c.WatchKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ring.Close()
+	presented := []byte(secret)
+	if got := testing.AllocsPerRun(100, func() {
+		if _, err := ring.Authenticate(presented); err != nil {
+			t.Error(err)
+		}
+	}); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	c := testConn(b, testConfig(natstest.Shared(b, 1)))
+	_, secret, err := c.CreateKey(b.Context(), KeySpec{Name: "n"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ring, err := c.WatchKeys(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ring.Close()
+	presented := []byte(secret)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ring.Authenticate(presented); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
