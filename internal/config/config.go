@@ -19,6 +19,7 @@ type Config struct {
 	Queue       Queue               `yaml:"queue" restart:"yes"`
 	Keep        Keep                `yaml:"keep" restart:"yes"`
 	Frontend    Frontend            `yaml:"frontend"`
+	Files       Files               `yaml:"files"`
 	Worker      Worker              `yaml:"worker"`
 	Webhooks    Webhooks            `yaml:"webhooks" restart:"yes"`
 	Providers   map[string]Provider `yaml:"providers" key:"name"`
@@ -98,6 +99,12 @@ type Frontend struct {
 	WriteStall        time.Duration `yaml:"write_stall" default:"30s" min:"1s" help:"How long a client may take nothing before its stream is cut."`
 	ShutdownGrace     time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long open requests may go on after SIGTERM."`
 	AllowAnonymous    bool          `yaml:"allow_anonymous" default:"false" help:"Serve requests without a key, as tenant anonymous; beyond this machine too. A key that is sent is checked all the same."`
+}
+
+// Files bounds what clients upload.
+type Files struct {
+	MaxSize     Size `yaml:"max_size" default:"512MB" min:"1024" max:"8000000000" help:"Largest file that may be uploaded; beyond it 413. The input of a batch has at most 200 MiB in any case."`
+	TenantBytes Size `yaml:"tenant_bytes" default:"10GB" min:"1024" help:"Most bytes that all files of a tenant may have together, output files of batches not refused but counted; beyond it 429."`
 }
 
 // Worker is one worker process.

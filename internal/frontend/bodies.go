@@ -86,6 +86,17 @@ func (b *bodies) some(n, budget int64) int64 {
 	return got
 }
 
+// all reserves n bytes or nothing, except that whoever is alone always finds room.
+func (b *bodies) all(n, budget int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used > 0 && b.used+n > budget {
+		return false
+	}
+	b.used += n
+	return true
+}
+
 func (b *bodies) give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

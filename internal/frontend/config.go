@@ -16,6 +16,10 @@ type Config struct {
 	// until they are in the queue, beyond which one is refused with 503. At least
 	// MaxBody. 256 MiB.
 	MaxBodies int64
+	// MaxFile is the largest file that may be uploaded, in bytes. 512 MB.
+	MaxFile int64
+	// TenantFiles is how many bytes all files of a tenant may have together. 10 GB.
+	TenantFiles int64
 	// RequestTimeout bounds a request from its arrival to its last byte. 10 min.
 	RequestTimeout time.Duration
 	// BackgroundTimeout bounds a background request, waiting included. 24 h.
@@ -58,6 +62,8 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	orDefault(&c.MaxBody, 32<<20)
 	orDefault(&c.MaxBodies, max(c.MaxBody, 256<<20))
+	orDefault(&c.MaxFile, 512_000_000)
+	orDefault(&c.TenantFiles, 10_000_000_000)
 	orDefault(&c.RequestTimeout, 10*time.Minute)
 	orDefault(&c.BackgroundTimeout, 24*time.Hour)
 	orDefault(&c.HoldBack, 5*time.Second)
@@ -92,6 +98,8 @@ func (c Config) check() error {
 	if c.MaxBodies < c.MaxBody {
 		faults = append(faults, fmt.Errorf("MaxBodies is %d: it must be at least MaxBody, %d", c.MaxBodies, c.MaxBody))
 	}
+	positive("MaxFile", c.MaxFile)
+	positive("TenantFiles", c.TenantFiles)
 	positive("RequestTimeout", int64(c.RequestTimeout))
 	positive("BackgroundTimeout", int64(c.BackgroundTimeout))
 	positive("HoldBack", int64(c.HoldBack))

@@ -77,6 +77,12 @@ func (c *conn) earnedTime(err error) bool {
 	return c.Conn.SetReadDeadline(time.Now().Add(c.window)) == nil
 }
 
+// renew begins the sender's time anew, when it was this side that did not read.
+func (c *conn) renew() {
+	c.received = 0
+	_ = c.Conn.SetReadDeadline(time.Now().Add(c.window)) // it fails on a connection that is gone: so does the next Read
+}
+
 // Write gives the client WriteStall to take something of what is written, then
 // resets the connection. What the kernel buffers counts once the client's side
 // has it: a large buffer of a slow reader frees itself in long steps.

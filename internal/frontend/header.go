@@ -12,7 +12,7 @@ import (
 
 // exposed names what a browser may read of an answer. A star would not do: it
 // does not cover requests with credentials in every browser.
-const exposed = "x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, openai-version, " +
+const exposed = "content-disposition, content-range, etag, x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, openai-version, " +
 	"server-timing, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, " +
 	"x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens"
 

@@ -25,6 +25,11 @@ func (s *Server) allRoutes() []route {
 		{name: "chat", path: "/v1/chat/completions", method: post, handler: s.chat},
 		{name: "models", path: "/v1/models", method: get, handler: s.listModels},
 		{name: "model", path: "/v1/models/{rest}", method: get, handler: s.getModel},
+		{name: "files", path: filesPath, method: post, handler: s.createFile},
+		{name: "files", path: filesPath, method: get, handler: s.listFiles},
+		{name: "file", path: filesPath + "/{id}", method: get, handler: s.getFile},
+		{name: "file", path: filesPath + "/{id}", method: del, handler: s.deleteFile},
+		{name: "file_content", path: filesPath + "/{id}/content", method: get, handler: s.getContent},
 		{name: "root", path: "", method: get, handler: s.greet},
 		{name: "root", path: "/v1", method: get, handler: s.greet},
 	}

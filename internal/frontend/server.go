@@ -43,7 +43,7 @@ type Server struct {
 	done      chan struct{}   // closed by Shutdown when nothing runs any more
 	root      context.Context // of submissions; ends when answers must
 	cancel    context.CancelFunc
-	wg        sync.WaitGroup // of the watcher
+	wg        sync.WaitGroup // of the watcher and the sweeper
 	once      sync.Once      // of Shutdown
 	stopErr   error          // what Shutdown returned; written inside once
 }
@@ -77,6 +77,7 @@ func New(ctx context.Context, cfg Config, conn *jobs.Conn, log *slog.Logger, reg
 	}
 	s.app = s.newApp(cfg)
 	s.wg.Go(func() { s.watch.run(cfg.Poll, s.done) })
+	s.wg.Go(s.sweepFiles)
 	return s, nil
 }
 
@@ -141,6 +142,10 @@ func (s *Server) newApp(cfg Config) *fiber.App {
 		if twoLengths(&ctx.Request.Header) {
 			s.refuseBroken(ctx, errTwoLengths)
 			ctx.SetConnectionClose()
+			return
+		}
+		if isUpload(&ctx.Request.Header) {
+			s.takeOver(ctx)
 			return
 		}
 		if knownMethod(ctx.Method()) {

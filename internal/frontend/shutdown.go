@@ -20,6 +20,12 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	s.conns.cut(func(c *conn) bool { return !c.used.Load() })
 	err := s.app.ShutdownWithContext(ctx)
+	if err == nil {
+		select {
+		case <-s.conns.gone(): // uploads too, which the server below does not know of
+		case <-ctx.Done():
+		}
+	}
 	if ctx.Err() != nil {
 		s.cancel()
 		s.watch.stopAll()

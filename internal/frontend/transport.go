@@ -22,6 +22,9 @@ var errTwoLengths = errors.New("both Content-Length and Transfer-Encoding")
 // reserves room for it.
 func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	cfg := s.cfg.Load()
+	if isUpload(h) {
+		hideBody(h)
+	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: int(s.bodies.announce(h, s.limit(h, cfg), cfg.MaxBodies))}
 }
 
@@ -38,6 +41,9 @@ func (s *Server) limit(h *fasthttp.RequestHeader, cfg *Config) int64 {
 // expect answers those who ask before they send a body.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	h := &ctx.Request.Header
+	if isUpload(h) {
+		return s.expectUpload(ctx)
+	}
 	if int64(h.ContentLength()) <= s.limit(h, s.cfg.Load()) && !s.bodies.short(h) {
 		if c, ok := ctx.Conn().(*conn); ok { // no handler comes if the client leaves now
 			c.promised.Add(s.bodies.claim(h).bytes)
@@ -45,6 +51,18 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 		return http.StatusContinue
 	}
 	s.refuseBroken(ctx, fasthttp.ErrBodyTooLarge)
+	ctx.SetConnectionClose()
+	return ctx.Response.StatusCode()
+}
+
+// expectUpload refuses an upload that its header condemns before it is sent.
+func (s *Server) expectUpload(ctx *fasthttp.RequestCtx) int {
+	if s.refusesUpload(&ctx.Request.Header, hiddenLength(&ctx.Request.Header)) == nil {
+		return http.StatusContinue
+	}
+	fc := s.app.AcquireCtx(ctx)
+	defer s.app.ReleaseCtx(fc)
+	s.serve(fc) // it finds the same reason, and more to say about it
 	ctx.SetConnectionClose()
 	return ctx.Response.StatusCode()
 }
@@ -95,10 +113,15 @@ func (s *Server) broken(h *fasthttp.RequestHeader, cfg *Config, err error) error
 		}
 		return protocol.ErrBodyTooLarge(cfg.MaxBody)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return &protocol.Error{
-			Status: http.StatusRequestTimeout, Type: protocol.TypeInvalidRequest,
-			Message: "The request did not arrive in time.",
-		}
+		return errLate()
 	}
 	return protocol.ErrInvalid("", "", "The HTTP request is malformed.")
+}
+
+// errLate refuses a request whose sender is too slow.
+func errLate() *protocol.Error {
+	return &protocol.Error{
+		Status: http.StatusRequestTimeout, Type: protocol.TypeInvalidRequest,
+		Message: "The request did not arrive in time.",
+	}
 }

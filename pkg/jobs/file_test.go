@@ -45,7 +45,7 @@ func fileSubjects(t testing.TB, c *Conn) []string {
 func TestFileIsReadBackAtOnce(t *testing.T) {
 	natstest.Each(t, func(t *testing.T, n *natstest.NATS) {
 		writer, reader := testConn(t, testConfig(n)), testConn(t, testConfig(n))
-		part := writer.partSize()
+		part := maxFilePart
 		for _, size := range []int{0, 1, part - 1, part, part + 1, 7*part + 5} {
 			content := randomBody(size)
 			f := putFile(t, writer, File{Key: "k"}, content)
@@ -76,7 +76,7 @@ func TestFileIsReadBackAtOnce(t *testing.T) {
 func TestFileReadAt(t *testing.T) {
 	natstest.Each(t, func(t *testing.T, n *natstest.NATS) {
 		c := testConn(t, testConfig(n))
-		content := randomBody(5*c.partSize() + 77)
+		content := randomBody(5*maxFilePart + 77)
 		r := c.OpenFile(t.Context(), putFile(t, c, File{}, content))
 		defer r.Close()
 		var wg sync.WaitGroup
@@ -168,7 +168,7 @@ func TestFileAborted(t *testing.T) {
 		c := testConn(t, testConfig(n))
 		ctx, cancel := context.WithCancel(t.Context())
 		w := c.NewFile(ctx, File{Tenant: "acme", Purpose: "batch"})
-		if _, err := w.Write(randomBody(3 * c.partSize())); err != nil {
+		if _, err := w.Write(randomBody(3 * maxFilePart)); err != nil {
 			t.Fatal(err)
 		}
 		cancel() // as when a client leaves

@@ -28,9 +28,9 @@ var errFileCorrupt = errors.New("file is not what was stored")
 // FileReader reads a file's content by parts, each from any replica; only the
 // leader's word makes one missing, which is ErrNoFile. It keeps few parts in memory
 // and fetches ahead of a reader that goes forward. Who reads from the beginning to
-// the end gets an error instead of io.EOF unless the sum of all is right.
+// the end gets an error instead of the last bytes unless the sum of all is right.
 //
-// ReadAt may be called by any number of goroutines together; Read, Seek and WriteTo
+// ReadAt may be called by any number of goroutines together; Read, Next and Seek
 // belong to one. Close ends all of them.
 type FileReader struct {
 	c    *Conn
@@ -71,28 +71,37 @@ func (r *FileReader) Close() error {
 	return nil
 }
 
+// Size returns how many bytes the file has.
+func (r *FileReader) Size() int64 { return r.file.Bytes }
+
 // Read implements io.Reader. It returns what is left of one part at most.
 func (r *FileReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if r.off >= r.file.Bytes {
-		return 0, r.end()
-	}
-	n, err := r.readSome(p, r.off)
-	r.off += int64(n)
-	if r.sum != nil {
-		r.sum.Write(p[:n])
-	}
-	return n, err
+	data, err := r.Next(int64(len(p)))
+	return copy(p, data), err
 }
 
-// end is io.EOF, unless everything was read and is not what was written.
-func (r *FileReader) end() error {
-	if r.sum != nil && r.off == r.file.Bytes && hex.EncodeToString(r.sum.Sum(nil)) != r.file.SHA256 {
-		return fmt.Errorf("read file: %w", errFileCorrupt)
+// Next is Read without a copy: it returns up to n bytes, which stay as they are and
+// must not be changed.
+func (r *FileReader) Next(n int64) ([]byte, error) {
+	if r.off >= r.file.Bytes {
+		return nil, io.EOF
 	}
-	return io.EOF
+	data, err := r.from(r.off)
+	if err != nil {
+		return nil, err
+	}
+	data = data[:min(int64(len(data)), n)]
+	if r.sum != nil {
+		r.sum.Write(data)
+		if r.off+int64(len(data)) == r.file.Bytes && hex.EncodeToString(r.sum.Sum(nil)) != r.file.SHA256 {
+			return nil, fmt.Errorf("read file: %w", errFileCorrupt)
+		}
+	}
+	r.off += int64(len(data))
+	return data, nil
 }
 
 // Seek implements io.Seeker. After it the sum is not checked, except when it goes
@@ -127,28 +136,28 @@ func (r *FileReader) ReadAt(p []byte, off int64) (int, error) {
 		if off+int64(n) >= r.file.Bytes {
 			return n, io.EOF
 		}
-		m, err := r.readSome(p[n:], off+int64(n))
-		n += m
+		data, err := r.from(off + int64(n))
 		if err != nil {
 			return n, err
 		}
+		n += copy(p[n:], data)
 	}
 	return n, nil
 }
 
-// readSome copies from the part that holds off, which is inside the file.
-func (r *FileReader) readSome(p []byte, off int64) (int, error) {
+// from returns what the part that holds off has from there on.
+func (r *FileReader) from(off int64) ([]byte, error) {
 	size := int64(r.file.PartSize)
 	part := r.part(int(off / size))
 	select {
 	case <-part.done:
 	case <-r.ctx.Done():
-		return 0, fmt.Errorf("read file: %w", context.Cause(r.ctx))
+		return nil, fmt.Errorf("read file: %w", context.Cause(r.ctx))
 	}
 	if part.err != nil {
-		return 0, fmt.Errorf("read file: %w", part.err)
+		return nil, fmt.Errorf("read file: %w", part.err)
 	}
-	return copy(p, part.data[off%size:]), nil
+	return part.data[off%size:], nil
 }
 
 // part returns part i, on its way at least, and those after it if the reader came

@@ -17,6 +17,9 @@ import (
 const (
 	// filePartsInFlight bounds what one writer has in memory, and on the connection.
 	filePartsInFlight = 4
+	// maxFilePart was measured: smaller parts cost a cluster more, larger ones a single
+	// server, and both cost memory (BenchmarkFile).
+	maxFilePart = 512 << 10
 	// uploadIdle is how long a writer may rest between two parts. What rests for twice
 	// as long is swept.
 	uploadIdle = sweptAfter / 2
@@ -50,7 +53,7 @@ type FileWriter struct {
 // content fields are ignored. ctx bounds everything up to Commit.
 func (c *Conn) NewFile(ctx context.Context, f File) *FileWriter {
 	w := &FileWriter{c: c, ctx: ctx, sum: sha256.New(), last: time.Now(), free: make(chan []byte, filePartsInFlight+1)}
-	w.file.Upload, w.file.PartSize = NewID().String(), c.partSize()
+	w.file.Upload, w.file.PartSize = NewID().String(), min(maxFilePart, c.partSize())
 	w.Describe(f)
 	return w
 }
