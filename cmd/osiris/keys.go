@@ -35,16 +35,27 @@ type queueFlags struct {
 
 // with opens the queue for f and prints the error it returns.
 func (q *queueFlags) with(ctx context.Context, std service.IO, f func(context.Context, *local.Queue) error) int {
-	options := config.Options{
-		Program: config.FrontendOnly, File: q.CommonFlags.Config, Environ: std.Environ,
-		Overrides: append(q.CommonFlags.Overrides(), q.DataFlags.Overrides()...),
-	}
-	cfg, ok := service.LoadConfig(name, options, std)
+	cfg, ok := q.load(std)
 	if !ok {
 		return 1
 	}
+	return withQueue(ctx, std, cfg, 0, f)
+}
+
+// load reads the configuration; it has said what is wrong if that fails.
+func (q *queueFlags) load(std service.IO) (*config.Config, bool) {
+	return service.LoadConfig(name, config.Options{
+		Program: config.FrontendOnly, File: q.CommonFlags.Config, Environ: std.Environ,
+		Overrides: append(q.CommonFlags.Overrides(), q.DataFlags.Overrides()...),
+	}, std)
+}
+
+// withQueue opens the queue for f, which may take longer by more than NATS takes to
+// answer, and prints the error it returns.
+func withQueue(ctx context.Context, std service.IO, cfg *config.Config, more time.Duration, f func(context.Context, *local.Queue) error) int {
 	log := slog.New(slog.NewTextHandler(std.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, errors.New("no answer from NATS within "+connectTime.String()))
+	limit := connectTime + more
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("no answer from NATS within "+limit.String()))
 	defer cancel()
 	queue, err := local.OpenQueue(ctx, cfg, std.Environ, log)
 	if err == nil {
