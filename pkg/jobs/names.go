@@ -105,7 +105,10 @@ func (n names) bodiesFilter() string   { return n.ns + ".bodies.>" }
 // Kept jobs. Everything about one follows from its tenant and id: the hour is the
 // id's, so that listing can walk hours.
 
-func hourOf(id ID) string { return id.Time().Format("2006010215") }
+func hourOf(id ID) string {
+	var b [len("2006010215")]byte
+	return string(id.Time().AppendFormat(b[:0], "2006010215"))
+}
 
 func (n names) keptPrefix(tenant string, id ID) string {
 	return n.ns + ".kept." + tenant + "." + hourOf(id) + "." + id.String() + "."
