@@ -1,0 +1,293 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+const (
+	// silentFirst is how long a feed that hears nothing waits until it looks at what
+	// is stored: a message may have been lost. It waits longer each time.
+	silentFirst = time.Second
+	silentMost  = 16 * time.Second
+	// silentLost is the silence after which the job itself is looked for.
+	silentLost = 4 * time.Second
+)
+
+// feed fills one replay: it subscribes to the events that come, reads what is stored
+// up to the end, goes on with what came meanwhile, and reads what is stored again
+// when something is missing or the reader is too slow for what comes. But for live
+// it belongs to one goroutine.
+type feed struct {
+	cl     *Client
+	out    *Replay
+	tenant string
+	id     ID
+	after  uint64
+	job    *Job
+	result *Result // that stands; nil: not known yet
+
+	cursor cursor
+	seq    uint64 // of the stored message to read next
+	strict bool   // the leader alone is believed
+	handed bool   // the reader got an event from here
+	over   bool   // it got the final one
+	silent time.Duration
+
+	pending []replayMessage // came live and are not offered yet
+	retried bool            // the first of them showed a gap, which was read since
+
+	live liveEvents
+	told chan *nats.Msg // somebody offered a result
+	stop []func()       // end the subscriptions
+}
+
+// listen subscribes, before anything is read.
+func (f *feed) listen() error {
+	c := f.cl.conn
+	told, stop, err := c.tellResult(f.tenant, f.id)
+	if err != nil {
+		return err
+	}
+	f.told, f.stop = told, []func(){stop}
+	sub, err := c.nc.Subscribe(c.n.replay(f.id), f.live.take)
+	if err != nil {
+		stop()
+		return fmt.Errorf("subscribe to events: %w", err)
+	}
+	f.stop = append(f.stop, func() { _ = sub.Unsubscribe() })
+	return nil
+}
+
+func (f *feed) deafen() {
+	for _, stop := range f.stop {
+		stop()
+	}
+}
+
+// begin reads as much as it takes to say that there is something to follow.
+func (f *feed) begin(ctx context.Context) error {
+	k, rec, err := f.cl.conn.readKept(ctx, f.tenant, f.id)
+	if err != nil {
+		return err
+	}
+	f.job, f.silent = rec.job, silentFirst
+	f.job.Body = nil
+	if k.Result != nil {
+		f.settle(k.Result)
+	}
+	if err := f.readStored(ctx, true); err != nil {
+		return err
+	}
+	if f.result != nil && !f.handed && !f.over {
+		return f.conclude()
+	}
+	return nil
+}
+
+// run feeds the reader until its end, or that of ctx.
+func (f *feed) run(ctx context.Context) {
+	for !f.over {
+		err := f.advance(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+		case errors.Is(err, ErrEventsGone):
+			f.fail(errEventsLost())
+		case errors.Is(err, ErrNotKept):
+			f.fail(errRevoked())
+		default:
+			f.cl.log.Warn("kept job is not followed for now", "job_id", f.id.String(), "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+// advance reads what is stored, then either the job has ended or it listens until
+// there is a reason to read again.
+func (f *feed) advance(ctx context.Context) error {
+	known := f.result != nil // then everything that belongs to it is stored
+	if err := f.readStored(ctx, false); err != nil || f.over {
+		return err
+	}
+	switch {
+	case known:
+		return f.conclude()
+	case f.result != nil:
+		return nil
+	}
+	return f.hear(ctx)
+}
+
+// readStored shows the cursor what is stored, to its present end, or until the
+// reader got something.
+func (f *feed) readStored(ctx context.Context, some bool) error {
+	if !f.job.Stream {
+		return nil // its events are no text
+	}
+	c := f.cl.conn
+	stream, subject := c.n.replayStream(), c.n.replay(f.id)
+	for !f.over && !(some && f.handed) {
+		if err := f.room(ctx); err != nil {
+			return err
+		}
+		read := c.page
+		if f.strict {
+			read = c.leaderPage
+		}
+		list, err := read(ctx, stream, subject, f.seq)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		if err := f.show(ctx, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show offers stored messages to the cursor. What is missing among them, if the
+// leader says so too, is gone.
+func (f *feed) show(ctx context.Context, list []*stored) error {
+	for _, m := range list {
+		msg, err := decodeReplay(m.Data)
+		if err != nil {
+			f.cl.log.Error("stored events cannot be read", "job_id", f.id.String(), "error", err)
+			f.seq = m.Seq + 1
+			continue
+		}
+		verdict, e := f.cursor.offer(&msg, false)
+		if verdict == missed {
+			if f.strict {
+				return f.gone(ctx)
+			}
+			f.strict = true
+			return nil
+		}
+		f.seq = m.Seq + 1
+		if err := f.take(ctx, verdict, e); err != nil || f.over || f.seq == 1 {
+			return err
+		}
+	}
+	f.strict = false
+	return nil
+}
+
+// take does what the cursor said about a message.
+func (f *feed) take(ctx context.Context, verdict offered, e Event) error {
+	switch verdict {
+	case given:
+		f.silent = silentFirst
+		f.hand(e)
+	case void:
+		f.fail(protocol.ErrWorkerLost())
+	case ended:
+		return f.look(ctx)
+	case passed, missed:
+	}
+	return nil
+}
+
+// hear goes on with what comes, until the job has ended, something is missing, or
+// it was silent for long.
+func (f *feed) hear(ctx context.Context) error {
+	quiet := time.NewTimer(f.silent)
+	defer quiet.Stop()
+	for {
+		more, err := f.heard(ctx)
+		if err != nil || !more {
+			return err
+		}
+		if err := f.room(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-f.live.wake:
+			quiet.Reset(f.silent)
+		case <-f.told:
+			if err := f.cl.conn.confirm(ctx, f.tenant, f.id); err != nil {
+				return err
+			}
+			return f.look(ctx)
+		case <-quiet.C:
+			return f.doubt(ctx)
+		}
+	}
+}
+
+// heard takes what came, and reports whether nothing is missing and the job goes
+// on. The message that showed the gap stays: it may not be stored yet when what was
+// before it is read. If it fits no better then, it is left to what is stored.
+func (f *feed) heard(ctx context.Context) (more bool, err error) {
+	messages, lost := f.live.taken()
+	f.pending = append(f.pending, messages...)
+	for len(f.pending) > 0 {
+		verdict, e := f.cursor.offer(&f.pending[0], true)
+		if verdict == missed && !f.retried {
+			f.retried = true
+			return false, nil
+		}
+		f.retried = false
+		f.pending = f.pending[1:]
+		if err := f.take(ctx, verdict, e); err != nil || verdict == missed || f.over || f.result != nil {
+			return false, err
+		}
+	}
+	f.pending = nil
+	return !lost, nil
+}
+
+// doubt looks for what a silent job may have said or become.
+func (f *feed) doubt(ctx context.Context) error {
+	f.silent = min(2*f.silent, silentMost)
+	if f.silent < silentLost {
+		return f.look(ctx)
+	}
+	k, err := f.cl.kept(ctx, f.tenant, f.id, KeptOptions{Hidden: true})
+	if err == nil && k.Result != nil {
+		f.settle(k.Result)
+	}
+	return err
+}
+
+// look asks the leader whether the job has ended.
+func (f *feed) look(ctx context.Context) error {
+	r, err := f.cl.conn.resultIfAny(ctx, f.tenant, f.id)
+	if err == nil && r != nil {
+		f.settle(r)
+	}
+	return err
+}
+
+// room waits until the reader has taken what there is.
+func (f *feed) room(ctx context.Context) error {
+	for f.out.full() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-f.out.room:
+		}
+	}
+	return nil
+}
+
+// hand gives the reader an event of the job.
+func (f *feed) hand(e Event) {
+	f.handed = true
+	f.out.add(e)
+}
