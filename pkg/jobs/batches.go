@@ -39,6 +39,10 @@ type StoredBatch struct {
 	Key           string        `json:"key"`                      // id of the API key that created it: each line runs by its permissions
 	OutputExpires time.Duration `json:"output_expires,omitempty"` // of the files it makes; 0: the default of files
 
+	// Input is the input file as its first driver found and held it: the batch goes on
+	// when the file is deleted. Nil: not found yet.
+	Input *File `json:"input,omitempty"`
+
 	Fence  uint64 `json:"fence,omitempty"`  // grows with each driver that takes the batch over
 	Driver string `json:"driver,omitempty"` // the newest one, for people
 
@@ -69,6 +73,15 @@ func LineID(batch string, line, try int) (ID, error) {
 		return ID{}, err
 	}
 	return deriveID(id, "line "+strconv.Itoa(line)+" try "+strconv.Itoa(try)), nil
+}
+
+// BatchFileID returns the id of a file that a batch makes, such as its "output".
+func BatchFileID(batch, which string) (string, error) {
+	id, err := parseBatchID(batch)
+	if err != nil {
+		return "", err
+	}
+	return FileID(deriveID(id, "file "+which)), nil
 }
 
 // CreateBatch stores a new batch, whose Object, Tenant and Key are set, and hands it

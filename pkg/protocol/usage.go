@@ -28,6 +28,15 @@ func (u Usage) appendJSON(dst []byte) []byte {
 // whole numbers.
 type usageMembers struct{ prompt, completion, total bool }
 
+// Plus returns the sum of both.
+func (u Usage) Plus(o Usage) Usage {
+	return Usage{
+		PromptTokens: u.PromptTokens + o.PromptTokens, CompletionTokens: u.CompletionTokens + o.CompletionTokens,
+		TotalTokens: u.TotalTokens + o.TotalTokens, CachedTokens: u.CachedTokens + o.CachedTokens,
+		CacheWriteTokens: u.CacheWriteTokens + o.CacheWriteTokens, ReasoningTokens: u.ReasoningTokens + o.ReasoningTokens,
+	}
+}
+
 // ParseUsage reads a provider's usage object. It takes null and missing counts
 // for 0, fractions for their whole part, and DeepSeek's prompt_cache_hit_tokens
 // for cached tokens. Only a total that is missing is the sum of the others. The

@@ -1,0 +1,298 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/osiris/osiris/pkg/jobs"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// drive is one turn of one batch. Its fields belong to the goroutine that drives.
+type drive struct {
+	d   *Driver
+	run *jobs.Run
+	log *slog.Logger
+
+	b        *jobs.StoredBatch
+	input    *jobs.FileReader
+	plan     *plan
+	progress *progress
+	next     uint64 // where to read on in the results
+	expired  bool   // lines got no answer because the window closed
+	throttle throttle
+
+	moved    chan struct{} // the batch may have been changed by somebody else
+	outcomes chan outcome
+	flights  sync.WaitGroup
+	stop     context.CancelFunc // ends the flights
+}
+
+func newDrive(d *Driver, run *jobs.Run) *drive {
+	return &drive{
+		d: d, run: run, log: d.log.With("batch_id", run.Batch),
+		moved: make(chan struct{}, 1), outcomes: make(chan outcome, 64),
+	}
+}
+
+// close gives back what the turn held of this process.
+func (v *drive) close() {
+	v.land()
+	v.d.window.leave(v.run.Batch)
+	if v.input != nil {
+		_ = v.input.Close()
+	}
+}
+
+// live drives the batch to its end and gives the lease back.
+func (v *drive) live(ctx context.Context) error {
+	err := v.claim(ctx)
+	if errors.Is(err, jobs.ErrNoBatch) {
+		return v.d.conn.Orphan(ctx, v.run)
+	}
+	if err != nil {
+		return err
+	}
+	unwatch, err := v.d.conn.WatchBatch(v.run.Batch, v.nudge)
+	if err != nil {
+		return err
+	}
+	defer unwatch()
+	for !v.b.Object.Status.Ended() {
+		if err := v.step(ctx); err != nil {
+			return err
+		}
+	}
+	return v.bury(ctx)
+}
+
+// nudge has the batch read again soon.
+func (v *drive) nudge() {
+	select {
+	case v.moved <- struct{}{}:
+	default:
+	}
+}
+
+// claim makes this turn the only one that may write: it raises the fence. The first
+// turn of a batch also finds its input and holds it.
+func (v *drive) claim(ctx context.Context) error {
+	for {
+		b, err := v.d.conn.Batch(ctx, v.run.Tenant, v.run.Batch)
+		if err != nil {
+			return err
+		}
+		if v.b = b; b.Object.Status.Ended() {
+			return nil
+		}
+		if b.Input == nil {
+			if b.Input, err = v.hold(ctx, b); err != nil {
+				return err
+			}
+		}
+		b.Fence++
+		b.Driver = v.d.cfg.ID
+		err = v.d.conn.WriteBatch(ctx, b)
+		if errors.Is(err, jobs.ErrBatchMoved) {
+			continue
+		}
+		if err == nil {
+			v.d.note("claim")
+		}
+		return err
+	}
+}
+
+// hold finds the input and keeps it readable while the batch runs; nil if there is
+// none.
+func (v *drive) hold(ctx context.Context, b *jobs.StoredBatch) (*jobs.File, error) {
+	f, err := v.d.conn.File(ctx, b.Tenant, b.Object.InputFileID)
+	if err == nil {
+		long := time.Until(time.Unix(b.Object.ExpiresAt, 0)) + holdMargin
+		err = v.d.conn.HoldFile(ctx, f, b.Object.ID, max(long, holdMargin))
+	}
+	if errors.Is(err, jobs.ErrNoFile) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v.d.note("hold")
+	return &f, nil
+}
+
+// holdMargin is how much longer than its window a batch may take to end.
+const holdMargin = 24 * time.Hour
+
+// update changes the batch and stores it, unless change reports that there is
+// nothing to do. What others wrote meanwhile is read and changed anew; errReplaced
+// ends this turn.
+func (v *drive) update(ctx context.Context, what string, change func(b *protocol.Batch) bool) error {
+	for {
+		next := *v.b
+		if !change(&next.Object) {
+			return nil
+		}
+		err := v.d.conn.WriteBatch(ctx, &next)
+		if err == nil {
+			v.b = &next
+			v.d.note(what)
+			return nil
+		}
+		if !errors.Is(err, jobs.ErrBatchMoved) {
+			return err
+		}
+		if err := v.reload(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// reload reads what others may have written.
+func (v *drive) reload(ctx context.Context) error {
+	b, err := v.d.conn.Batch(ctx, v.run.Tenant, v.run.Batch)
+	if err != nil {
+		return err
+	}
+	if b.Fence != v.b.Fence {
+		return errReplaced
+	}
+	v.b = b
+	return nil
+}
+
+// step does what the batch's status asks for.
+func (v *drive) step(ctx context.Context) error {
+	o := &v.b.Object
+	switch {
+	case o.Status == protocol.BatchValidating:
+		return v.validate(ctx)
+	case o.Counts.Total == 0: // cancelled before its lines were counted
+		return v.update(ctx, "end", func(b *protocol.Batch) bool { return b.End(protocol.BatchOutcome{}, time.Now()) })
+	}
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	if o.Status != protocol.BatchCancelling {
+		if err := v.runLines(ctx); err != nil {
+			return err
+		}
+	}
+	if v.b.Object.Status == protocol.BatchCancelling {
+		if err := v.settle(ctx, &jobs.Result{Status: jobs.Cancelled}); err != nil {
+			return err
+		}
+	}
+	return v.finish(ctx)
+}
+
+// validate checks the input, which makes the plan, and starts the batch or fails it.
+func (v *drive) validate(ctx context.Context) error {
+	began := time.Now()
+	if v.b.Input == nil {
+		return v.fail(ctx, []protocol.BatchFault{protocol.FaultNoInput(v.b.Object.InputFileID, v.b.Tenant)})
+	}
+	key := v.awaitKey(ctx)
+	check := protocol.BatchCheck{Mixed: v.d.cfg.MixedModels}
+	if key != nil { // else every line will say so
+		check.Serves = func(model string) bool {
+			_, err := v.d.access.pool(key, model)
+			return err == nil
+		}
+	}
+	sum, err := v.read(ctx, check)
+	if errors.Is(err, jobs.ErrNoFile) {
+		return v.fail(ctx, []protocol.BatchFault{protocol.FaultNoInput(v.b.Object.InputFileID, v.b.Tenant)})
+	}
+	if err != nil {
+		return err
+	}
+	if len(sum.Faults) > 0 {
+		return v.fail(ctx, sum.Faults)
+	}
+	v.progress = newProgress(v.plan.len())
+	v.log.Info("batch begins", "tenant", v.b.Tenant, "lines", sum.Requests, "bytes", v.b.Input.Bytes,
+		"validated_in", time.Since(began).Round(time.Millisecond))
+	return v.update(ctx, "start", func(b *protocol.Batch) bool { return b.Start(sum.Model, sum.Requests, time.Now()) })
+}
+
+func (v *drive) fail(ctx context.Context, faults []protocol.BatchFault) error {
+	return v.update(ctx, "fail", func(b *protocol.Batch) bool { return b.Fail(faults, time.Now()) })
+}
+
+// awaitKey returns the key that created the batch, nil if it can no longer be used.
+// One made just now may not have been heard of here.
+func (v *drive) awaitKey(ctx context.Context) *jobs.Key {
+	for range 30 {
+		key, known, err := v.d.access.key(v.b.Key)
+		if known || ctx.Err() != nil {
+			if err != nil {
+				return nil
+			}
+			return key
+		}
+		sleep(ctx, 100*time.Millisecond)
+	}
+	return nil
+}
+
+// read goes through the input once and makes the plan.
+func (v *drive) read(ctx context.Context, check protocol.BatchCheck) (protocol.BatchSummary, error) {
+	check.Endpoint, check.MaxBody = v.b.Object.Endpoint, v.d.cfg.MaxBody
+	r := v.d.conn.OpenFile(ctx, *v.b.Input)
+	defer r.Close()
+	v.plan = &plan{}
+	return check.Read(r, func(l protocol.BatchLine) error {
+		v.plan.add(l)
+		return nil
+	})
+}
+
+// load makes plan and progress of a batch that was taken over.
+func (v *drive) load(ctx context.Context) error {
+	if v.plan == nil {
+		sum, err := v.read(ctx, protocol.BatchCheck{Mixed: true})
+		if err != nil {
+			v.plan = nil
+			return err
+		}
+		if sum.Requests != v.b.Object.Counts.Total || v.plan.len() != sum.Requests {
+			return fmt.Errorf("input has %d requests and %d faults, and had %d requests", sum.Requests, len(sum.Faults), v.b.Object.Counts.Total)
+		}
+	}
+	if v.input == nil {
+		v.input = v.d.conn.OpenFile(ctx, *v.b.Input)
+	}
+	if v.progress == nil || v.next == 0 {
+		v.progress, v.next = newProgress(v.plan.len()), 0
+		return v.resync(ctx)
+	}
+	return nil
+}
+
+// resync reads the results that were stored since it was last called: of lines whose
+// end was told to a driver that is gone, or to nobody.
+func (v *drive) resync(ctx context.Context) (err error) {
+	v.next, err = v.d.conn.LineResults(ctx, v.b.Tenant, v.b.Object.ID, v.next, false, func(r jobs.LineResult) error {
+		i, ok := v.plan.find(r.Line)
+		if !ok {
+			return nil
+		}
+		v.expired = v.expired || isExpired(r.Result)
+		v.progress.finish(i, r.Status == jobs.Completed)
+		if f := v.progress.flying[i]; f != nil {
+			f.stop()
+			delete(v.progress.flying, i)
+		}
+		return nil
+	})
+	return err
+}
+
+func isExpired(r *jobs.Result) bool {
+	return r.Error != nil && r.Error.Code == protocol.CodeBatchExpired
+}

@@ -1,0 +1,158 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/osiris/osiris/pkg/jobs"
+)
+
+// errReplaced says that another driver has the batch.
+var errReplaced = errors.New("another driver has the batch")
+
+// Driver drives batches: those of which it holds the lease.
+type Driver struct {
+	cfg     Config
+	conn    *jobs.Conn
+	client  *jobs.Client
+	access  access
+	window  *window
+	log     *slog.Logger
+	metrics *metrics
+
+	// wrote is called after every durable write, with a word for it. Nil but in
+	// tests, which cut a driver off there.
+	wrote func(what string)
+
+	mu    sync.Mutex
+	turns map[string]*turn // by batch; guarded by mu
+}
+
+// turn is one time that this driver drives a batch.
+type turn struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when it is over
+}
+
+// New returns a driver that does nothing before Run. What it is handed stays the
+// caller's and must outlive Run. A nil log discards, a nil reg keeps the metrics to
+// itself.
+func New(
+	cfg Config, conn *jobs.Conn, client *jobs.Client, catalogue *jobs.Catalogue, keys *jobs.Keyring,
+	log *slog.Logger, reg prometheus.Registerer,
+) (*Driver, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	d := &Driver{cfg: cfg.withDefaults(), conn: conn, client: client, log: log, turns: map[string]*turn{}}
+	d.access = access{keys: keys, catalogue: catalogue, cfg: &d.cfg}
+	d.window = newWindow(d.cfg.LinesLeast, d.cfg.LinesMost)
+	var err error
+	if d.metrics, err = newMetrics(reg); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return d, nil
+}
+
+// Run takes batches that have no driver and drives them, until ctx ends. Then it
+// hands them over to other drivers: lines that are queued or running go on, and
+// nothing of the driver runs any more when Run returns.
+func (d *Driver) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	free := make(chan struct{}, d.cfg.Running)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case free <- struct{}{}:
+		}
+		run, err := d.conn.TakeRun(ctx)
+		if ctx.Err() != nil {
+			if run != nil {
+				run.HandOver(0)
+			}
+			return
+		}
+		if err != nil {
+			d.log.Warn("no batch can be taken, trying on", "error", err)
+			<-free
+			sleep(ctx, time.Second)
+			continue
+		}
+		wg.Go(func() {
+			defer func() { <-free }()
+			d.serve(ctx, run)
+		})
+	}
+}
+
+// troubled is the pause before a batch is taken up again that met an error.
+const troubled = 2 * time.Second
+
+// serve drives one batch to its end, or as far as it can.
+func (d *Driver) serve(ctx context.Context, run *jobs.Run) {
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	leave := d.enter(run.Batch, cancel)
+	defer leave()
+	d.metrics.running.Inc()
+	defer d.metrics.running.Dec()
+	v := newDrive(d, run)
+	err := v.live(inner)
+	v.close()
+	switch {
+	case err == nil:
+	case errors.Is(err, errReplaced), errors.Is(context.Cause(inner), errReplaced):
+		run.Abandon()
+	case ctx.Err() != nil:
+		run.HandOver(0)
+	default:
+		d.log.Error("batch met an error and is taken up again", "batch_id", run.Batch, "error", err)
+		run.HandOver(troubled)
+	}
+}
+
+// enter waits for an older turn of the same batch to end: its lease ran out while it
+// could not reach the broker, which gave the batch out again.
+func (d *Driver) enter(batch string, cancel context.CancelCauseFunc) (leave func()) {
+	mine := &turn{cancel: cancel, done: make(chan struct{})}
+	d.mu.Lock()
+	older := d.turns[batch]
+	d.turns[batch] = mine
+	d.mu.Unlock()
+	if older != nil {
+		older.cancel(errReplaced)
+		<-older.done
+	}
+	return func() {
+		d.mu.Lock()
+		if d.turns[batch] == mine {
+			delete(d.turns, batch)
+		}
+		d.mu.Unlock()
+		close(mine.done)
+	}
+}
+
+// note is called after every durable write.
+func (d *Driver) note(what string) {
+	if d.wrote != nil {
+		d.wrote(what)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
