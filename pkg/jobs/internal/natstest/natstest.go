@@ -139,6 +139,25 @@ func stopShared() {
 	shared.servers = nil
 }
 
+// Messages returns how many messages the stream of that name in the namespace has.
+func (n *NATS) Messages(t testing.TB, stream string) int {
+	t.Helper()
+	nc, err := nats.Connect(n.URLs())
+	if err != nil {
+		t.Fatalf("look into stream: %v", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatalf("look into stream: %v", err)
+	}
+	s, err := js.Stream(t.Context(), n.Namespace+"-"+stream)
+	if err != nil {
+		t.Fatalf("look into stream: %v", err)
+	}
+	return int(s.CachedInfo().State.Msgs)
+}
+
 func newNamespace() string { return "t" + strings.ToLower(rand.Text()[:10]) }
 
 // sweep deletes the namespace's streams: hundreds of idle Raft groups would slow
