@@ -34,6 +34,9 @@ func (r *record) deadline() time.Time {
 func (c *Conn) readRecord(ctx context.Context, tenant string, id ID) (*record, error) {
 	m, err := c.anyGet(ctx, c.n.keptStream(), c.n.record(tenant, id))
 	if errors.Is(err, errNotStored) {
+		m, err = c.anyGet(ctx, c.n.keptStream(), c.n.hidden(tenant, id))
+	}
+	if errors.Is(err, errNotStored) {
 		return nil, ErrNotKept
 	}
 	if err != nil {

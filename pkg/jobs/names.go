@@ -105,15 +105,20 @@ func (n names) bodiesFilter() string   { return n.ns + ".bodies.>" }
 // Kept jobs. Everything about one follows from its tenant and id: the hour is the
 // id's, so that listing can walk hours.
 
+const hourFormat = "2006010215"
+
 func hourOf(id ID) string {
-	var b [len("2006010215")]byte
-	return string(id.Time().AppendFormat(b[:0], "2006010215"))
+	var b [len(hourFormat)]byte
+	return string(id.Time().AppendFormat(b[:0], hourFormat))
 }
 
 func (n names) keptPrefix(tenant string, id ID) string {
 	return n.ns + ".kept." + tenant + "." + hourOf(id) + "." + id.String() + "."
 }
-func (n names) record(tenant string, id ID) string   { return n.keptPrefix(tenant, id) + "record" }
+func (n names) record(tenant string, id ID) string { return n.keptPrefix(tenant, id) + "record" }
+
+// hidden is the record of a job that is not listed.
+func (n names) hidden(tenant string, id ID) string   { return n.keptPrefix(tenant, id) + "hidden" }
 func (n names) metadata(tenant string, id ID) string { return n.keptPrefix(tenant, id) + "metadata" }
 func (n names) keptPart(tenant string, id ID, part int) string {
 	return n.keptPrefix(tenant, id) + "p" + strconv.Itoa(part)
