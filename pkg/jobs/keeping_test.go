@@ -181,15 +181,15 @@ func TestKeptJobRunsOnce(t *testing.T) {
 		})
 		j := keptStreamJob()
 		j.Stream, j.Keep.Repeat = false, true
-		for range 3 {
-			again := *j
-			s := r.submit(cl, &again)
-			res := collect(s, 10*time.Second)
-			s.Close()
-			if res.text != `{"call":1}` {
-				t.Fatalf("got %+v", res)
-			}
-			r.empty()
+		if res := collect(r.submit(cl, j), 10*time.Second); res.text != `{"call":1}` {
+			t.Fatalf("got %+v", res)
+		}
+		r.empty()
+		if _, err := cl.Submit(t.Context(), j); !errors.Is(err, ErrSubmitted) {
+			t.Fatalf("submitted again: %v", err)
+		}
+		if res := gather(r.follow(cl, j, 0), 10*time.Second); res.text != `{"call":1}` {
+			t.Fatalf("followed: %+v", res)
 		}
 		if err := r.conn.resubmit(t.Context(), j.Tenant, j.ID); err != nil {
 			t.Fatal(err)
