@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -206,6 +207,46 @@ func TestFileExpires(t *testing.T) {
 		}
 		if left := fileSubjects(t, c); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+func TestFileList(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n *natstest.NATS) {
+		c := testConn(t, testConfig(n))
+		const files = 100
+		begin := time.Now().Add(-time.Hour).Truncate(time.Second)
+		var want []string
+		for i := range files {
+			f := putFile(t, c, File{Created: begin.Add(time.Duration(i/3) * time.Second)}, make([]byte, i+1))
+			want = append(want, f.ID)
+		}
+		putFile(t, c, File{Tenant: "other"}, []byte("x"))
+		for _, ascending := range []bool{true, false} {
+			var got []string
+			q := FileQuery{Limit: 7, Ascending: ascending}
+			for {
+				list, more, err := c.ListFiles(t.Context(), "acme", q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range list {
+					got = append(got, f.ID)
+				}
+				if !more {
+					break
+				}
+				q.After = got[len(got)-1]
+			}
+			if !ascending {
+				slices.Reverse(got)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("ascending %v: got %d files, want %d in order", ascending, len(got), len(want))
+			}
+		}
+		if used, err := c.FilesUsed(t.Context(), "acme"); used != files*(files+1)/2 || err != nil {
+			t.Errorf("used %d, %v", used, err)
 		}
 	})
 }

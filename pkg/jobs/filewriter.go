@@ -25,7 +25,10 @@ const (
 	uploadIdle = sweptAfter / 2
 )
 
-var errUploadIdle = errors.New("file was not written to for too long")
+var (
+	errUploadIdle = errors.New("file was not written to for too long")
+	errFileEnded  = errors.New("file is committed or aborted already")
+)
 
 // FileWriter stores a file. Parts are published as they fill, a few at a time, so
 // memory is bounded and a writer faster than the store waits. Nobody sees the file
@@ -84,8 +87,8 @@ func (w *FileWriter) Sum() [sha256.Size]byte { return [sha256.Size]byte(w.sum.Su
 // Write implements io.Writer. It blocks while too many parts are on their way. The
 // error is that of any part before, ErrNoRoom among them.
 func (w *FileWriter) Write(p []byte) (int, error) {
-	if w.done {
-		return 0, errors.New("write file: after its end")
+	if err := w.fault(); err != nil {
+		return 0, fmt.Errorf("write file: %w", err)
 	}
 	written := 0
 	for len(p) > 0 {
@@ -109,12 +112,6 @@ func (w *FileWriter) Write(p []byte) (int, error) {
 
 // nextBuffer waits for one of the writer's buffers.
 func (w *FileWriter) nextBuffer() error {
-	if err := w.failure(); err != nil {
-		return err
-	}
-	if now := time.Now(); now.Sub(w.last) > uploadIdle {
-		return errUploadIdle
-	}
 	select {
 	case w.buf = <-w.free:
 		return w.failure()
@@ -151,6 +148,18 @@ func (w *FileWriter) send() {
 	})
 }
 
+// fault says why nothing can be written any more, or nil.
+func (w *FileWriter) fault() error {
+	switch {
+	case w.done:
+		return errFileEnded
+	case time.Since(w.last) > uploadIdle:
+		return errUploadIdle
+	}
+	return w.failure()
+}
+
+// failure returns the error of the first part that could not be stored.
 func (w *FileWriter) failure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,8 +193,8 @@ func roomError(err error) error {
 // behind, except what the sweep takes while NATS is away.
 func (w *FileWriter) Commit(ctx context.Context) (File, error) {
 	defer w.Abort()
-	if w.done {
-		return File{}, errors.New("commit file: after its end")
+	if err := w.fault(); err != nil {
+		return File{}, fmt.Errorf("commit file: %w", err)
 	}
 	if len(w.buf) > 0 {
 		w.send()
