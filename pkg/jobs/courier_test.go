@@ -173,7 +173,7 @@ func TestDeliveryIsRetried(t *testing.T) {
 		b := mailbox{answer: func(_ context.Context, _ *Delivery, attempt int) Receipt {
 			return Receipt{Delivered: attempt == 3, Status: 500}
 		}}
-		r.courier(&b, 10*time.Millisecond, 20*time.Millisecond, 10*time.Second)
+		r.courier(&b, slices.Repeat([]time.Duration{50 * time.Millisecond}, 200)...) // the age decides, so many
 		r.notify("acme", NoticeChatCompleted, "chatcmpl-1")
 		r.delivered()
 		posts, fates := b.got()
@@ -396,7 +396,7 @@ func TestDeliverySurvivesTheBroker(t *testing.T) {
 	r := newRig(t, natstest.Own(t, 1), Config{})
 	r.webhook("acme")
 	b := mailbox{answer: func(_ context.Context, _ *Delivery, attempt int) Receipt { return Receipt{Delivered: attempt == 2} }}
-	r.courier(&b, 2*time.Second, time.Hour)
+	r.courier(&b, slices.Repeat([]time.Duration{2 * time.Second}, 10)...)
 	r.notify("acme", NoticeBatchCompleted, "batch_1")
 	within(t, 10*time.Second, "first attempt failed", func() bool { _, fates := b.got(); return len(fates) == 1 })
 	r.nats.Kill(0)
