@@ -18,7 +18,7 @@ import (
 type attempt struct {
 	gate    *gate
 	metrics *metrics
-	log     *slog.Logger
+	log     func() *slog.Logger // of this attempt
 
 	job     *jobs.Job
 	chat    *protocol.Request
@@ -75,7 +75,7 @@ func (a *attempt) call(ctx context.Context, l lease) (fault *provider.Error, err
 	a.noteBreaker(l, before, after, fault)
 	a.metrics.call(a.label, t.provider, fault, err, &a.out, time.Since(now))
 	if fault != nil && fault.Operator != "" && a.gate.mayNote(t.condition, now) {
-		a.log.Error("provider needs an operator", "provider", t.provider, "target", t.model, "reason", fault.Operator)
+		a.log().Error("provider needs an operator", "provider", t.provider, "target", t.model, "reason", fault.Operator)
 	}
 	return fault, err
 }
@@ -83,8 +83,11 @@ func (a *attempt) call(ctx context.Context, l lease) (fault *provider.Error, err
 // noteBreaker logs that the breaker of a target opened or closed. A probe that fails
 // is no news.
 func (a *attempt) noteBreaker(l lease, before, after breakerState, fault *provider.Error) {
+	if before == after {
+		return
+	}
 	t := l.target
-	log := a.log.With("provider", t.provider, "target", t.model)
+	log := a.log().With("provider", t.provider, "target", t.model)
 	switch {
 	case before == closed && after == open && fault != nil && fault.Public != nil:
 		log.Warn("target keeps failing, leaving it alone",
@@ -120,7 +123,7 @@ func (a *attempt) afterFault(ctx context.Context, fault *provider.Error, t *targ
 // about is the log of what happened at t. What the server said, which may repeat
 // the prompt, is told at debug level only.
 func (a *attempt) about(t *target, told *protocol.Error) *slog.Logger {
-	log := a.log.With("provider", t.provider, "target", t.model, "status", told.Status, "code", told.Code)
+	log := a.log().With("provider", t.provider, "target", t.model, "status", told.Status, "code", told.Code)
 	log.Debug("target said", "error", told)
 	return log
 }

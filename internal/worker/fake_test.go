@@ -173,7 +173,7 @@ func ask(ctx context.Context, w *Worker, job jobs.Job) (*recorder, jobs.Outcome,
 		job.Body = []byte(`{"model":"` + job.Model + `","messages":[{"role":"user","content":"Hi"}]}`)
 	}
 	job.Created = 1712678400
-	o, err := w.answer(ctx, &job, time.Second, r, w.log)
+	o, err := w.answer(ctx, &job, time.Second, r, func() *slog.Logger { return w.log })
 	return r, o, err
 }
 

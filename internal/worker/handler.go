@@ -16,10 +16,14 @@ import (
 // once the whole answer was emitted; else the context's cause if that ended, or a
 // *protocol.Error for the client. The outcome says what is known in each case.
 func (w *Worker) handle(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
-	return w.answer(ctx, a.Job(), a.Queued(), a, w.log.With("job_id", a.Job().ID, "attempt", a.Number(), "model", a.Job().Model))
+	return w.answer(ctx, a.Job(), a.Queued(), a, func() *slog.Logger {
+		return w.log.With("job_id", a.Job().ID, "attempt", a.Number(), "model", a.Job().Model)
+	})
 }
 
-func (w *Worker) answer(ctx context.Context, job *jobs.Job, queued time.Duration, to events, log *slog.Logger) (jobs.Outcome, error) {
+// answer calls log only when there is something to say, which is rarely: a logger that
+// names the job costs as much as writing a line.
+func (w *Worker) answer(ctx context.Context, job *jobs.Job, queued time.Duration, to events, log func() *slog.Logger) (jobs.Outcome, error) {
 	defer watch(ctx, log)()
 	start := time.Now()
 	timing := jobs.Timing{Queue: queued}

@@ -13,7 +13,7 @@ const stuckAfter = 5 * time.Second
 
 // watch reports once on log if the caller does not call the returned function
 // within stuckAfter of the end of ctx. It costs no goroutine while ctx lasts.
-func watch(ctx context.Context, log *slog.Logger) (done func()) {
+func watch(ctx context.Context, log func() *slog.Logger) (done func()) {
 	var (
 		mu       sync.Mutex // guards the two below
 		timer    *time.Timer
@@ -24,7 +24,7 @@ func watch(ctx context.Context, log *slog.Logger) (done func()) {
 		defer mu.Unlock()
 		if !finished {
 			timer = time.AfterFunc(stuckAfter, func() {
-				log.Error("attempt does not stop although it was told to", "cause", context.Cause(ctx), "after", stuckAfter)
+				log().Error("attempt does not stop although it was told to", "cause", context.Cause(ctx), "after", stuckAfter)
 			})
 		}
 	})

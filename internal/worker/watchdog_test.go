@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,7 +24,7 @@ func TestWatchdog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
 				ctx, cancel := context.WithCancelCause(t.Context())
-				done := watch(ctx, logTo(&log))
+				done := watch(ctx, func() *slog.Logger { return logTo(&log) })
 				if test.cancelled {
 					cancel(cause)
 				}

@@ -47,6 +47,9 @@ func (s *Stream) Close() {
 	s.closed = true
 	unfinished := !s.ended
 	s.wakeLocked()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.mu.Unlock()
 	if unfinished {
 		s.cl.abandon(s)

@@ -42,17 +42,17 @@ type Stream struct {
 	born    time.Time
 
 	// Owned by the reader.
-	out   []byte // events being read; never touched by the dispatcher
-	base  []byte // the buffer that out is the rest of
-	long  []byte // event put together from several frames
-	part  Event  // the newest of these
-	wake  chan struct{}
-	timer *time.Timer
-	fires time.Time // when the timer does; zero if it is not armed
-	eof   bool
+	out  []byte // events being read; never touched by the dispatcher
+	base []byte // the buffer that out is the rest of
+	long []byte // event put together from several frames
+	part Event  // the newest of these
+	wake chan struct{}
+	eof  bool
 
 	mu        sync.Mutex
-	in        []byte // events accepted and not yet handed to the reader
+	timer     *time.Timer // wakes the reader; nil before it waited
+	fires     time.Time   // when the timer was last set to
+	in        []byte      // events accepted and not yet handed to the reader
 	seq       sequence
 	waiting   bool // the reader is parked on wake
 	dirty     bool // in the dispatcher's list of streams to wake
@@ -122,30 +122,10 @@ func (s *Stream) Ready() bool {
 // fill swaps the reader's empty buffer for what the dispatcher has gathered,
 // waiting for the first event if there is none.
 func (s *Stream) fill(wait time.Duration) error {
-	var until time.Time
 	s.mu.Lock()
-	for len(s.in) == 0 {
-		switch {
-		case s.closed:
-			s.mu.Unlock()
-			return ErrClosed
-		case s.eof || s.ended:
-			s.mu.Unlock()
-			return io.EOF
-		case wait <= 0:
-			s.mu.Unlock()
-			return ErrSilent
-		}
-		s.waiting = true
+	if err := s.awaitLocked(wait); err != nil {
 		s.mu.Unlock()
-		if until.IsZero() {
-			until = time.Now().Add(wait)
-		}
-		if s.park(until) {
-			wait = 0
-		}
-		s.mu.Lock()
-		s.waiting = false
+		return err
 	}
 	empty := s.base[:0]
 	if cap(empty) > keepBuffer {
@@ -161,28 +141,51 @@ func (s *Stream) fill(wait time.Duration) error {
 	return nil
 }
 
-// park waits for the dispatcher or until the time has come, and reports whether it
-// has. The timer stays armed over many events and is moved only when it fires: a
-// token would otherwise pay for moving it twice.
-func (s *Stream) park(until time.Time) (silent bool) {
-	if s.timer == nil {
-		s.timer, s.fires = time.NewTimer(time.Until(until)), until
-	}
-	for {
-		if s.fires.IsZero() || s.fires.After(until) {
-			s.timer.Reset(time.Until(until))
-			s.fires = until
+// awaitLocked returns once there is an event. It gives the lock away while it waits.
+func (s *Stream) awaitLocked(wait time.Duration) error {
+	var until time.Time
+	for len(s.in) == 0 {
+		switch {
+		case s.closed:
+			return ErrClosed
+		case s.eof || s.ended:
+			return io.EOF
+		case wait <= 0:
+			return ErrSilent
 		}
-		select {
-		case <-s.wake:
-			return false
-		case <-s.timer.C:
-			s.fires = time.Time{}
-			if !time.Now().Before(until) {
-				return true
+		now := time.Now()
+		if until.IsZero() {
+			until = now.Add(wait)
+		} else if !now.Before(until) {
+			return ErrSilent
+		}
+		s.armLocked(now, until)
+		s.waiting = true
+		s.mu.Unlock()
+		<-s.wake
+		s.mu.Lock()
+		s.waiting = false
+	}
+	return nil
+}
+
+// armLocked makes the timer wake the reader at until or before. It stays armed over
+// many events: a token would otherwise pay for moving it twice.
+func (s *Stream) armLocked(now, until time.Time) {
+	switch {
+	case s.timer == nil:
+		s.timer = time.AfterFunc(until.Sub(now), func() {
+			select {
+			case s.wake <- struct{}{}:
+			default: // it is about to look anyhow
 			}
-		}
+		})
+	case s.fires.After(until) || !s.fires.After(now):
+		s.timer.Reset(until.Sub(now))
+	default:
+		return
 	}
+	s.fires = until
 }
 
 // consumedLocked counts n bytes as handed on and says which number to acknowledge
