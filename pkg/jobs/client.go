@@ -76,6 +76,7 @@ func NewClient(ctx context.Context, c *Conn, cfg ClientConfig) (*Client, error) 
 		c.n.acksSub(cfg.ID):   cl.onAck,
 		c.n.wanted(cfg.ID):    cl.onWanted,
 		c.n.aliveWorkersSub(): cl.onAlive,
+		c.n.cancel():          cl.onRevoked,
 	} {
 		sub, err := c.nc.Subscribe(subject, handle)
 		if err != nil {

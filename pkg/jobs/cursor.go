@@ -12,6 +12,7 @@ type cursor struct {
 	attempt uint32 // whose events it gets; 0: none was seen
 	only    uint32 // the attempt whose result stands; 0: any
 	held    bool   // the reader has events: those of another attempt would not go on from them
+	gave    bool   // some of them from here, of attempt
 }
 
 // newCursor begins after the event that the reader has; 0: it has none.
@@ -53,7 +54,7 @@ func (c *cursor) offer(m *replayMessage, live bool) (offered, Event) {
 		return passed, Event{}
 	}
 	e := Event{Kind: Chunk, Attempt: m.attempt, Number: uint32(c.next), Data: skipEvents(m.data, c.next-m.first)}
-	c.next, c.held = m.next(), true
+	c.next, c.held, c.gave = m.next(), true, true
 	return given, e
 }
 
@@ -61,12 +62,10 @@ func (c *cursor) offer(m *replayMessage, live bool) (offered, Event) {
 func (c *cursor) enter(m *replayMessage, live bool) offered {
 	begins := m.kind == replayStarted
 	switch {
-	case c.held && c.attempt != 0:
+	case c.gave, c.held && begins && m.first >= c.next: // the reader's events are an earlier attempt's
 		return void
 	case live && !begins:
 		return missed
-	case c.held && begins && m.first >= c.next: // the reader's events are an earlier attempt's
-		return void
 	case c.held && m.first > c.next, !c.held && !begins && m.first > 1:
 		return missed
 	case !c.held:

@@ -57,10 +57,13 @@ func TestCursor(t *testing.T) {
 		"given up before it said anything":   {0, 0, true, []replayMessage{begun(1, 1), begun(2, 1), numbered(2, 1, 2)}, eventsOf(2, 1, 2), given},
 		"the reader had the older one's":     {2, 0, false, two[2:], "", void},
 		"the reader had all the older one's": {3, 0, false, two[2:], "", void},
-		"the reader had the newer one's":     {4, 0, false, two[2:], eventsOf(2, 5, 6), ended},
-		"the result is the newer one's":      {0, 2, false, two, eventsOf(2, 4, 6), ended},
-		"the result is the older one's":      {1, 1, false, two, eventsOf(1, 2, 3), given},
-		"late words of the older one":        {0, 0, true, []replayMessage{begun(2, 1), numbered(2, 1, 1), numbered(1, 1, 3), numbered(2, 2, 2)}, eventsOf(2, 1, 2), given},
+		"the reader had the newer one's, and what was before is stored": {5, 0, false, two, eventsOf(2, 6, 6), ended},
+		"the reader had the older one's, and that is stored":            {2, 0, false, two, eventsOf(1, 3, 3), void},
+		"the reader had all the older one's, and that is stored":        {3, 0, false, two, "", void},
+		"the reader had the newer one's":                                {4, 0, false, two[2:], eventsOf(2, 5, 6), ended},
+		"the result is the newer one's":                                 {0, 2, false, two, eventsOf(2, 4, 6), ended},
+		"the result is the older one's":                                 {1, 1, false, two, eventsOf(1, 2, 3), given},
+		"late words of the older one":                                   {0, 0, true, []replayMessage{begun(2, 1), numbered(2, 1, 1), numbered(1, 1, 3), numbered(2, 2, 2)}, eventsOf(2, 1, 2), given},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cur := newCursor(c.after, c.only)

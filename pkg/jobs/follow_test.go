@@ -116,3 +116,13 @@ func TestFollow(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// wordAndHold says one word, then holds.
+func (r *rig) wordAndHold(h *hold) Handler {
+	return func(ctx context.Context, a *Attempt) (Outcome, error) {
+		if err := a.Chunk([]byte(event("w0 ", ""))); err != nil {
+			return Outcome{}, err
+		}
+		return h.run(ctx, a)
+	}
+}

@@ -17,6 +17,7 @@ type keeping struct {
 	pieces  *protocol.Accumulator    // what the chunks add up to
 	whole   []byte                   // the answer, if it came whole
 	started time.Time
+	attempt uint32 // the number among the job's stored events and results
 }
 
 // chunkKept is Chunk of a kept job: the events are numbered, stored and folded.
@@ -64,7 +65,7 @@ func (a *Attempt) completion(usage protocol.Usage) ([]byte, error) {
 // recall prepares an attempt of a kept job. When the job may have run before, it
 // looks for a result: then there is nothing to run, and over is true.
 func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error) {
-	a.kept.started = time.Now()
+	a.kept.started, a.kept.attempt = time.Now(), a.number
 	if a.number > 1 || a.job.Keep.Repeat {
 		group, name := a.job.resultName()
 		r, err := k.conn.Result(ctx, a.job.Tenant, group, name)
@@ -81,36 +82,37 @@ func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error
 	}
 	first := uint64(1)
 	if a.number > 1 || a.job.Keep.Repeat {
-		if first, err = k.conn.nextEvent(ctx, a.job.ID); err != nil {
+		last, err := k.conn.lastReplay(ctx, a.job.ID)
+		if err != nil {
 			return false, fmt.Errorf("%w: %w", ErrHandBack, err)
 		}
+		// The broker counts anew for a job that was submitted again; readers know
+		// the newest attempt by its number.
+		first, a.kept.attempt = last.next(), max(a.kept.attempt, last.attempt+1)
 	}
 	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started}.encode(nil)
 	subject := k.conn.n.replay(a.job.ID)
 	if !a.job.Stream {
-		m := replayMessage{kind: replayStarted, attempt: a.number, first: first, data: about}
+		m := replayMessage{kind: replayStarted, attempt: a.kept.attempt, first: first, data: about}
 		_ = k.conn.nc.Publish(subject, appendReplay(nil, &m)) // only tells readers that it runs
 		return false, nil
 	}
 	reply := k.replayInbox + "." + a.key()
-	a.kept.rec.Store(newRecorder(a.number, first, about, func(data []byte) { _ = k.conn.nc.PublishRequest(subject, reply, data) }))
+	a.kept.rec.Store(newRecorder(a.kept.attempt, first, about, func(data []byte) { _ = k.conn.nc.PublishRequest(subject, reply, data) }))
 	return false, nil
 }
 
-// nextEvent returns the number after those of earlier attempts of the job.
-func (c *Conn) nextEvent(ctx context.Context, id ID) (uint64, error) {
+// lastReplay returns the last stored message of a job; without one, a message that
+// event 1 follows.
+func (c *Conn) lastReplay(ctx context.Context, id ID) (replayMessage, error) {
 	m, err := c.leaderGet(ctx, c.n.replayStream(), question{LastFor: c.n.replay(id)})
 	if errors.Is(err, errNotStored) {
-		return 1, nil
+		return replayMessage{first: 1}, nil
 	}
 	if err != nil {
-		return 0, err
+		return replayMessage{}, err
 	}
-	last, err := decodeReplay(m.Data)
-	if err != nil {
-		return 0, err
-	}
-	return last.next(), nil
+	return decodeReplay(m.Data)
 }
 
 // tellResult ends an attempt of a job that has a result: its frontend is told, if
@@ -172,7 +174,7 @@ func errRevoked() *protocol.Error {
 // long as the worker runs.
 func (k *Consumer) keepResult(a *Attempt, e ending, o *Outcome) ending {
 	r := &Result{
-		Status: e.result, Error: e.err, Outcome: *o, Worker: k.cfg.WorkerID, Attempt: a.number, Started: a.kept.started,
+		Status: e.result, Error: e.err, Outcome: *o, Worker: k.cfg.WorkerID, Attempt: a.kept.attempt, Started: a.kept.started,
 	}
 	if e.result == Completed {
 		body, err := a.completion(o.Usage)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -150,4 +151,29 @@ func (c *Conn) bury(ctx context.Context, subject string) (ended bool, err error)
 		return err
 	})
 	return ended, err
+}
+
+// onRevoked ends the streams of kept jobs that were cancelled or deleted while they
+// waited. Of one that runs, its worker tells.
+func (cl *Client) onRevoked(m *nats.Msg) {
+	rest, err := openMessage(m.Data)
+	var f frame
+	for err == nil && len(rest) > 0 {
+		if f, rest, err = nextFrame(rest); err != nil || f.kind != ctlRevoke {
+			continue
+		}
+		s := cl.stream(f.job)
+		if s == nil || s.tenant == "" {
+			continue
+		}
+		s.mu.Lock()
+		waits := s.control == ""
+		s.mu.Unlock()
+		if waits {
+			s.fail(errRevoked())
+		}
+	}
+	if err != nil {
+		cl.log.Error("cancellation cannot be read", "error", err)
+	}
 }
