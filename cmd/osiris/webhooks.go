@@ -118,7 +118,7 @@ func (c *webhooksTest) run(ctx context.Context, std service.IO) int {
 		if err != nil {
 			return err
 		}
-		took := r.Took.Round(time.Millisecond)
+		took := r.Took.Round(100 * time.Microsecond)
 		if !r.Delivered {
 			return errors.New("not delivered after " + took.String() + ": " + r.Fault)
 		}

@@ -63,7 +63,7 @@ func (d *Deliverer) ended(v *jobs.Delivery, r jobs.Receipt, fate jobs.Fate, paus
 	d.metrics.observe(fate, r.Took)
 	attrs := []slog.Attr{
 		slog.String("webhook", v.Webhook.ID), slog.String("tenant", v.Webhook.Tenant), slog.String("event", v.Event),
-		slog.Int("status", r.Status), slog.Duration("took", r.Took.Round(time.Millisecond)),
+		slog.Int("status", r.Status), slog.Duration("took", r.Took.Round(100*time.Microsecond)),
 	}
 	level, message := slog.LevelDebug, "webhook delivered"
 	switch {
@@ -72,6 +72,9 @@ func (d *Deliverer) ended(v *jobs.Delivery, r jobs.Receipt, fate jobs.Fate, paus
 	case fate == jobs.FateRetried:
 		level, message = slog.LevelWarn, "webhook not delivered, tried again later"
 		attrs = append(attrs, slog.String("fault", r.Fault), slog.Duration("pause", pause.Round(time.Second)))
+	case v.Test && !r.Delivered:
+		level, message = slog.LevelWarn, "test of a webhook failed"
+		attrs = append(attrs, slog.String("fault", r.Fault))
 	case fate == jobs.FateFailed:
 		level, message = slog.LevelError, "webhook not delivered and given up"
 		attrs = append(attrs, slog.String("fault", r.Fault))
