@@ -40,7 +40,10 @@
 //   - events: the events of kept streams, numbered, for Config.KeepEvents.
 //   - claims: which idempotency key named what, for a day.
 //   - files: uploads and the output of batches, in parts. runs: the lease of whoever
-//     drives a batch. notices: events for webhooks until they are delivered.
+//     drives a batch.
+//   - notices: events for webhooks until they are handed out. deliveries: one for
+//     each endpoint, until it took it. noticed: which events were handed out, for
+//     three days.
 //   - usage: one record for every attempt, for 30 days unless configured.
 //   - keys, models, workers, webhooks: key-value buckets, small enough to be watched
 //     whole; batches: one, which is not.
