@@ -117,6 +117,244 @@ func TestFollow(t *testing.T) {
 	})
 }
 
+// A worker is killed in the middle of a stream. A reader that has text of it is told
+// that it ends; one that comes later gets the whole of the next attempt, and one
+// that has events of the first is not given those of the second.
+func TestFollowAcrossWorkers(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl, other := r.client(), r.client()
+		var h hold
+		first := r.worker(1, r.wordAndHold(&h))
+		j := keptStreamJob()
+		s := r.submit(cl, j)
+		awaitEvent(t, s, Chunk)
+		within(t, 5*time.Second, "text stored", func() bool { return len(r.replayed(j.ID)) == 2 })
+		reads := r.follow(other, j, 0)
+		if e, err := reads.Next(10 * time.Second); err != nil || e.Kind != Chunk || e.Number != 1 {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		waits := r.follow(other, j, 1)
+		r.worker(1, sayWords(3, -1, nil))
+		first.conn.nc.Close() // as kill -9 does
+		if res := gather(reads, 30*time.Second); res.failed == nil || res.text != "" {
+			t.Errorf("who had read: %+v", res)
+		}
+		if res := gather(waits, 30*time.Second); res.failed == nil || res.text != "" {
+			t.Errorf("who had one event: %+v", res)
+		}
+		got := r.resultOf(j)
+		if got.Status != Completed || got.Attempt != 2 || got.Events != 5 {
+			t.Fatalf("result %+v", got)
+		}
+		want := ""
+		for i, w := range []string{event("w0 ", ""), event("w1 ", ""), event("w2 ", ""), event("", "stop")} {
+			want += fmt.Sprintf("id: %d\n%s", i+2, w)
+		}
+		if res := gather(r.follow(other, j, 0), 10*time.Second); res.text != want || res.failed != nil {
+			t.Errorf("who comes later: %+v", res)
+		}
+		if res := gather(r.follow(other, j, 3), 10*time.Second); !strings.HasSuffix(want, res.text) || strings.Count(res.text, "id:") != 2 || res.failed != nil {
+			t.Errorf("who had some of the second: %+v", res)
+		}
+		if res := gather(r.follow(other, j, 1), 10*time.Second); res.failed == nil || res.text != "" {
+			t.Errorf("who had some of the first: %+v", res)
+		}
+	})
+}
+
+// Readers that read nothing until it is over, or never heard anything live, get
+// everything, and hold little meanwhile.
+func TestFollowSlowly(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		const words, long = 300, 10 << 10
+		cl := r.client()
+		j := keptStreamJob()
+		s := r.submit(cl, j)
+		within(t, 5*time.Second, "stored", s.Stored)
+		slow, deaf := r.follow(cl, j, 0), r.follow(cl, j, 0)
+		deaf.feed.deafen()
+		word := strings.Repeat("x", long)
+		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
+			for range words {
+				if err := a.Chunk([]byte(event(word, ""))); err != nil {
+					return Outcome{}, err
+				}
+			}
+			return Outcome{}, a.Chunk([]byte(event("", "stop")))
+		})
+		if res := collect(s, 20*time.Second); res.failed != nil || res.err != nil {
+			t.Fatalf("live: %+v", res.failed)
+		}
+		slow.mu.Lock()
+		size := slow.size
+		slow.mu.Unlock()
+		slow.feed.live.mu.Lock()
+		size += slow.feed.live.size
+		slow.feed.live.mu.Unlock()
+		if size > 4*replayBuffer {
+			t.Errorf("a slow reader holds %d bytes", size)
+		}
+		for name, p := range map[string]*Replay{"slow": slow, "deaf": deaf} {
+			res := gather(p, 20*time.Second)
+			n := uint64(0)
+			for line := range strings.Lines(res.text) {
+				if id, ok := strings.CutPrefix(line, "id: "); ok {
+					if n++; id != fmt.Sprintf("%d\n", n) {
+						t.Fatalf("%s: event %s after %d", name, id, n-1)
+					}
+				}
+			}
+			if n != words+1 || res.failed != nil || res.err != nil {
+				t.Errorf("%s: %d events, %v, %v", name, n, res.failed, res.err)
+			}
+		}
+	})
+}
+
+// A job in JSON mode has one event, whenever one asks and whatever for.
+func TestFollowJSON(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		j.Stream = false
+		var readers []*Replay
+		s := r.submit(cl, j)
+		within(t, 5*time.Second, "stored", s.Stored)
+		readers = append(readers, r.follow(cl, j, 0), r.follow(cl, j, 7))
+		goOn := make(chan struct{})
+		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
+			<-goOn
+			return Outcome{FinishReason: "stop"}, a.Answer([]byte(`{"x":1}`))
+		})
+		awaitEvent(t, s, Started)
+		readers = append(readers, r.follow(cl, j, 0))
+		within(t, 5*time.Second, "in progress", func() bool { return r.kept(cl, j).Status == KeptRunning })
+		close(goOn)
+		r.resultOf(j)
+		readers = append(readers, r.follow(cl, j, 0), r.follow(cl, j, 7))
+		for i, p := range readers {
+			if res := gather(p, 10*time.Second); res.text != `{"x":1}` || fmt.Sprint(res.kinds) != fmt.Sprint([]EventKind{Answer, Done}) || res.done.FinishReason != "stop" {
+				t.Errorf("reader %d: %+v", i, res)
+			}
+		}
+	})
+}
+
+// What is no longer stored is said to be gone, unless the result has all of it.
+func TestFollowAgedEvents(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		aged, running, never := recordedJob(0), recordedJob(0), recordedJob(0)
+		for _, j := range []*Job{aged, running, never} {
+			r.record(j)
+			r.enqueue(j)
+		}
+		r.events(aged, numbered(1, 3, 4), mark(replayDone, 1, 5))
+		r.conclude(aged, &Result{Status: Completed, Attempt: 1, Events: 4, Body: []byte(`{"whole":1}`)})
+		r.events(running, numbered(1, 3, 4))
+		r.conclude(never, &Result{Status: Completed, Attempt: 1, Body: []byte(`{"whole":1}`)})
+		for name, c := range map[string]struct {
+			job   *Job
+			after uint64
+			want  string // "gone", or what is read
+		}{
+			"from the beginning":       {aged, 0, `{"whole":1}`},
+			"from what is gone":        {aged, 1, "gone"},
+			"from what is there":       {aged, 2, eventsOf(1, 3, 4)},
+			"all but one":              {aged, 3, eventsOf(1, 4, 4)},
+			"all":                      {aged, 4, ""},
+			"more than all":            {aged, 40, ""},
+			"running, from the start":  {running, 0, "gone"},
+			"running, from what went":  {running, 1, "gone"},
+			"never stored":             {never, 0, `{"whole":1}`},
+			"never stored, and onward": {never, 2, "gone"},
+		} {
+			p, err := cl.Follow(t.Context(), c.job.Tenant, c.job.ID, c.after)
+			if err != nil {
+				if !errors.Is(err, ErrEventsGone) || c.want != "gone" {
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
+			}
+			if res := gather(p, 10*time.Second); res.text != c.want || res.failed != nil || res.err != nil {
+				t.Errorf("%s: %+v", name, res)
+			}
+			p.Close()
+		}
+	})
+}
+
+// The stored result decides: without a mark, with one of another attempt, after a
+// failure.
+func TestFollowEndsByTheResult(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		for name, c := range map[string]struct {
+			stored []replayMessage
+			result Result
+			after  uint64
+			text   string
+			failed string // code, or the message's beginning
+		}{
+			"without a mark":       {[]replayMessage{mark(replayStarted, 1, 1), numbered(1, 1, 3)}, Result{Status: Completed, Attempt: 1, Events: 3}, 1, eventsOf(1, 2, 3), ""},
+			"failed":               {[]replayMessage{mark(replayStarted, 1, 1), numbered(1, 1, 3)}, Result{Status: Errored, Error: errRevoked(), Attempt: 1, Events: 3}, 1, eventsOf(1, 2, 3), "cancelled"},
+			"cancelled":            {[]replayMessage{mark(replayStarted, 1, 1), numbered(1, 1, 3)}, Result{Status: Cancelled}, 0, eventsOf(1, 1, 3), "cancelled"},
+			"of another attempt":   {[]replayMessage{mark(replayStarted, 1, 1), numbered(1, 1, 3), mark(replayStarted, 2, 4), numbered(2, 4, 9)}, Result{Status: Completed, Attempt: 1, Events: 3}, 0, eventsOf(1, 1, 3), ""},
+			"of a later attempt":   {[]replayMessage{mark(replayStarted, 1, 1), numbered(1, 1, 3), mark(replayStarted, 2, 4), numbered(2, 4, 5)}, Result{Status: Completed, Attempt: 2, Events: 5}, 0, eventsOf(2, 4, 5), ""},
+			"the end is not there": {[]replayMessage{mark(replayStarted, 1, 1), numbered(1, 1, 3)}, Result{Status: Completed, Attempt: 1, Events: 4}, 1, eventsOf(1, 2, 3), "events_expired"},
+		} {
+			for _, early := range []bool{false, true} {
+				j := recordedJob(0)
+				r.record(j)
+				r.enqueue(j)
+				r.events(j, c.stored...)
+				if early && (c.result.Attempt != 1 || len(c.stored) > 2) {
+					continue // who came before the result may have read the other attempt
+				}
+				if !early {
+					r.conclude(j, &c.result)
+				}
+				p := r.follow(cl, j, c.after)
+				if early {
+					r.conclude(j, &c.result)
+				}
+				res := gather(p, 10*time.Second)
+				if res.text != c.text || res.err != nil || (res.failed == nil) != (c.failed == "") || res.failed != nil && res.failed.Code != c.failed {
+					t.Errorf("%s, early %t: %+v", name, early, res)
+				}
+			}
+		}
+	})
+}
+
+// Readers end with their client, and with Close.
+func TestFollowEnds(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := recordedJob(0)
+		r.record(j)
+		r.enqueue(j)
+		closed, cut := r.follow(cl, j, 0), r.follow(cl, j, 0)
+		if _, err := closed.Next(0); !errors.Is(err, ErrSilent) || closed.Ready() {
+			t.Errorf("nothing yet: %v", err)
+		}
+		closed.Close()
+		closed.Close()
+		if _, err := closed.Next(time.Second); !errors.Is(err, ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+		got := make(chan error, 1)
+		go func() {
+			_, err := cut.Next(time.Minute)
+			got <- err
+		}()
+		cl.Close()
+		if err := <-got; !errors.Is(err, ErrClosed) {
+			t.Errorf("client closed: %v", err)
+		}
+	})
+}
+
 // wordAndHold says one word, then holds.
 func (r *rig) wordAndHold(h *hold) Handler {
 	return func(ctx context.Context, a *Attempt) (Outcome, error) {

@@ -140,9 +140,13 @@ func (cl *Client) recover(s *Stream, control string, h health) {
 		return
 	}
 	if s.forwarded && !s.replay {
+		ack := s.ack
 		s.mu.Unlock()
 		if h != dead {
 			s.fail(protocol.ErrWorkerLost())
+			if s.kept && ack != "" { // it runs again, for whoever asks later
+				_ = cl.conn.nc.Publish(ack, ackNak)
+			}
 		}
 		return
 	}
