@@ -11,7 +11,7 @@ import (
 const (
 	// listTogether bounds the reads that one list has under way.
 	listTogether = 16
-	// listBytes bounds the answers of a page; a page may end early.
+	// listBytes bounds the answers of a page, and its requests; it may end early.
 	listBytes = 16 << 20
 	// idsBefore is how much older than its record an id may be: one that was claimed
 	// for an idempotency key, and submitted when the key came again.
@@ -28,11 +28,12 @@ type KeptQuery struct {
 	Model      string            // as the client named it; "" any
 	Metadata   map[string]string // pairs that it must have
 	Status     KeptStatus        // "": completed
+	WithBody   bool              // the requests as well, but for those too large for one message
 }
 
 // ListKept returns a tenant's kept jobs in the order in which they were made, and
 // whether there are more after them. Hidden ones are not among them. A page may be
-// shorter than its limit if the answers in it are long. Errors are *protocol.Errors.
+// shorter than its limit if what is in it is long. Errors are *protocol.Errors.
 //
 // It walks the hours in which jobs can have been made, many at once, and reads those
 // jobs that it returns or has to look at: a filter that selects few of many is slow.
@@ -100,6 +101,7 @@ func (p *keptPage) add(read []*Kept) (full bool) {
 			return true
 		}
 		p.items = append(p.items, k)
+		p.bytes += len(k.Job.Body)
 		if k.Result != nil {
 			p.bytes += len(k.Result.Body)
 		}
@@ -161,6 +163,8 @@ func (cl *Client) readSelected(ctx context.Context, tenant string, q KeptQuery, 
 	if err != nil || k.Status != q.Status {
 		return nil, err
 	}
-	k.Job.Body = nil
+	if !q.WithBody {
+		k.Job.Body = nil
+	}
 	return k, nil
 }
