@@ -68,7 +68,7 @@ func TestLogLine(t *testing.T) {
 	}
 	for name, want := range map[string]any{
 		"method": "POST", "path": "/v1/chat/completions", "status": 200., "model": "echo", "class": "interactive",
-		"tenant": "anonymous", "client_request_id": "mine", "job_id": resp.Header.Get("X-Request-Id"), "level": "INFO",
+		"tenant": "anonymous", "client_request_id": "mine", "job_id": strings.TrimPrefix(resp.Header.Get("X-Request-Id"), "chatcmpl-"), "level": "INFO",
 	} {
 		if lines[0][name] != want {
 			t.Errorf("%s is %v, want %v", name, lines[0][name], want)

@@ -35,12 +35,13 @@ const (
 // call is one HTTP request in flight. It belongs to its connection's goroutine,
 // except stop. Nothing in it points into the buffers of fiber.
 type call struct {
-	srv      *Server
-	cfg      *Config // as it was when the request came
-	conn     *conn
-	id       jobs.ID // of the job too, if one comes of it
-	began    time.Time
-	deadline time.Time
+	srv       *Server
+	cfg       *Config // as it was when the request came
+	conn      *conn
+	id        jobs.ID // of the job too, if one comes of it, or is read
+	completes bool    // the id names a completion
+	began     time.Time
+	deadline  time.Time
 
 	method, path, route string
 	param               string // what stands for {id} in the route
@@ -50,13 +51,23 @@ type call struct {
 	key                 *jobs.Key
 	class, model        string
 
-	stream *jobs.Stream // nil before submission
-	cause  atomic.Int32 // a stopCause; set once
-	slot   int          // guarded by the watcher's lock
-	timing jobs.Timing  // as far as known
-	timed  bool         // timing is known
-	status int          // as logged
-	err    error        // why, if not as hoped
+	stream  events       // nil before submission
+	reading *reading     // of a kept job; else nil
+	cause   atomic.Int32 // a stopCause; set once
+	slot    int          // guarded by the watcher's lock
+	timing  jobs.Timing  // as far as known
+	timed   bool         // timing is known
+	status  int          // as logged
+	err     error        // why, if not as hoped
+}
+
+// events are what an answer is made of: a jobs.Stream of a job that the call
+// submitted, a jobs.Replay of one that it reads along. Close may be called from any
+// goroutine; it cancels a plain job and leaves a kept one alone.
+type events interface {
+	Next(wait time.Duration) (jobs.Event, error)
+	Ready() bool
+	Close()
 }
 
 func (s *Server) begin(fc *fiber.Ctx) *call {
@@ -97,7 +108,7 @@ func truncated(s string) string {
 }
 
 // watch lets the watcher end the call from now on.
-func (c *call) watch(stream *jobs.Stream) {
+func (c *call) watch(stream events) {
 	c.stream = stream
 	c.srv.metrics.open.Inc()
 	c.srv.watch.add(c)
@@ -131,6 +142,17 @@ func (c *call) next(wait time.Duration) (jobs.Event, error) {
 		return ev, errShutdown()
 	}
 	return ev, errors.Join(errBroken, err)
+}
+
+// final is the failure of the call's job. One that is kept stays as it is: asking
+// again with the same key would only show it again.
+func (c *call) final(e *protocol.Error) *protocol.Error {
+	if c.reading == nil {
+		return e
+	}
+	last := *e
+	last.NoRetry, last.RetryAfter = true, 0
+	return &last
 }
 
 func errShutdown() *protocol.Error {

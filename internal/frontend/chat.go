@@ -26,9 +26,16 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	if req.Stream && !fc.Request().Header.IsHTTP11() {
 		return errOldHTTP()
 	}
-	job, err := s.admit(c, req)
+	key, err := idempotencyKey(fc)
 	if err != nil {
 		return err
+	}
+	job, err := s.admit(c, req, key != "")
+	if err != nil {
+		return err
+	}
+	if job.Keep != nil {
+		return s.keptChat(fc, c, req, job)
 	}
 	stream, err := s.client.Submit(s.root, job)
 	if err != nil {
@@ -39,9 +46,7 @@ func (s *Server) chat(fc *fiber.Ctx, c *call) error {
 	if req.Stream {
 		return c.answerStream(fc)
 	}
-	return c.answerJSON(fc, protocol.Envelope{
-		ID: "chatcmpl-" + job.ID.String(), Created: job.Created, Model: job.Model, ServiceTier: job.ServiceTier,
-	})
+	return c.answerJSON(fc, envelopeOf(job))
 }
 
 // errOldHTTP refuses to stream without chunks, whose end could not be told from a
@@ -54,8 +59,9 @@ func errOldHTTP() *protocol.Error {
 }
 
 // admit makes a job of a valid request, if a worker serves its model to this key.
-func (s *Server) admit(c *call, req *protocol.Request) (*jobs.Job, error) {
-	class, tier := classOf(req.ServiceTier)
+// keyed says that it has an Idempotency-Key.
+func (s *Server) admit(c *call, req *protocol.Request, keyed bool) (*jobs.Job, error) {
+	class, tier := classOf(req.ServiceTier, req.Background)
 	c.model, c.class = loggedModel(req.Model), class.String()
 	if len(req.Model) > longestModel || !c.key.Allows(req.Model) {
 		return nil, protocol.ErrModelNotFound(req.Model)
@@ -67,10 +73,15 @@ func (s *Server) admit(c *call, req *protocol.Request) (*jobs.Job, error) {
 		}
 		pool = c.cfg.DefaultPool // no worker ever came: the first one will know
 	}
+	timeout := c.cfg.RequestTimeout
+	if req.Background {
+		timeout = c.cfg.BackgroundTimeout
+	}
+	c.completes = true
 	return &jobs.Job{
 		ID: c.id, Tenant: c.key.Tenant, Key: c.key.ID, Model: req.Model, Pool: pool, Class: class,
 		Stream: req.Stream, ServiceTier: tier,
-		Created: c.began.Unix(), Timeout: c.cfg.RequestTimeout, RequestID: c.clientID, Body: req.Body,
+		Created: c.began.Unix(), Timeout: timeout, RequestID: c.clientID, Body: req.Body, Keep: keepOf(req, keyed),
 	}, nil
 }
 
@@ -87,12 +98,17 @@ func loggedModel(name string) string {
 }
 
 // classOf chooses the class by the request's service tier, and the tier that the
-// answer names: "auto" is answered with what it came to.
-func classOf(tier string) (jobs.Class, string) {
-	switch tier {
-	case "flex":
+// answer names: "auto" is answered with what it came to. Nobody watches a
+// background request, so unless it says otherwise it lets the others go first.
+func classOf(tier string, background bool) (jobs.Class, string) {
+	switch {
+	case tier == "flex":
 		return jobs.Background, tier
-	case "auto":
+	case tier == "auto" && background:
+		return jobs.Background, "flex"
+	case tier == "" && background:
+		return jobs.Background, tier
+	case tier == "auto":
 		return jobs.Interactive, "default"
 	}
 	return jobs.Interactive, tier

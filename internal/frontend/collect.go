@@ -35,7 +35,7 @@ func (c *call) answerJSON(fc *fiber.Ctx, env protocol.Envelope) error {
 				return protocol.ErrInternal().Wrap(err)
 			}
 		case jobs.Failed:
-			return ev.Failed()
+			return c.final(ev.Failed())
 		case jobs.Done:
 			return c.complete(fc, ev, whole, pieces)
 		}

@@ -19,12 +19,12 @@ const exposed = "content-disposition, content-range, etag, x-request-id, request
 // setHeaders writes what every answer carries.
 func (c *call) setHeaders(fc *fiber.Ctx) {
 	h := &fc.Response().Header
-	id := c.id.String()
-	h.Set("X-Request-Id", id)
-	if len(fc.Request().Header.Peek("Anthropic-Version")) > 0 {
-		h.Set("Request-Id", id)
-	}
 	var buf [128]byte
+	id := c.appendID(buf[:0])
+	h.SetBytesV("X-Request-Id", id)
+	if len(fc.Request().Header.Peek("Anthropic-Version")) > 0 {
+		h.SetBytesV("Request-Id", id)
+	}
 	h.SetBytesV("Openai-Processing-Ms", strconv.AppendInt(buf[:0], time.Since(c.began).Milliseconds(), 10))
 	h.Set("Openai-Version", "2020-10-01")
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -35,6 +35,15 @@ func (c *call) setHeaders(fc *fiber.Ctx) {
 	if c.srv.draining.Load() {
 		fc.Context().SetConnectionClose()
 	}
+}
+
+// appendID appends what X-Request-Id names: a completion by its own id.
+func (c *call) appendID(dst []byte) []byte {
+	if c.completes {
+		dst = append(dst, completionPrefix...)
+	}
+	dst, _ = c.id.AppendText(dst) // never fails
+	return dst
 }
 
 // appendTiming says in milliseconds where the time went until the first token, or

@@ -44,14 +44,18 @@ func (s *Server) claim(fc *fiber.Ctx, c *call, body [sha256.Size]byte, id string
 	if err != nil || key == "" {
 		return id, err
 	}
-	about := append([]byte(c.method+" "+cleanPath(c.path)+"\n"), body[:]...)
 	ctx, cancel := s.within(queueWait)
 	defer cancel()
-	owner, err = s.queue.Claim(ctx, c.key.Tenant, key, sha256.Sum256(about), id)
+	owner, err = s.queue.Claim(ctx, c.key.Tenant, key, claimed(c.method, c.path, body), id)
 	if errors.Is(err, jobs.ErrKeyReused) {
 		return "", errKeyReused().Wrap(err)
 	}
 	return owner, queueError(err)
+}
+
+// claimed is what a key is for: a route and a body.
+func claimed(method, path string, body [sha256.Size]byte) [sha256.Size]byte {
+	return sha256.Sum256(append([]byte(method+" "+cleanPath(path)+"\n"), body[:]...))
 }
 
 func errKeyReused() *protocol.Error {

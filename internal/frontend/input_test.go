@@ -42,7 +42,7 @@ func TestBadInput(t *testing.T) {
 		"deep nesting":     {body: `{"model":"m","messages":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, status: 400},
 		"unknown route":    {path: "/v1/nothing", status: 404},
 		"path escape":      {path: "/v1/../etc/passwd%00", status: 404},
-		"wrong method":     {method: "GET", status: 405, code: "method_not_supported"},
+		"wrong method":     {method: "PATCH", status: 405, code: "method_not_supported"},
 		"odd method":       {method: "BREW", status: 405, code: "method_not_supported"},
 		"post to models":   {path: "/v1/models", status: 405, code: "method_not_supported"},
 		"too large":        {body: strings.Repeat(" ", 1<<20+1), status: 413},
@@ -235,15 +235,25 @@ func FuzzInflate(f *testing.F) {
 }
 
 func TestClasses(t *testing.T) {
-	for tier, want := range map[string]struct {
-		class  jobs.Class
-		answer string
+	for _, c := range []struct {
+		tier       string
+		background bool
+		class      jobs.Class
+		answer     string
 	}{
-		"": {jobs.Interactive, ""}, "auto": {jobs.Interactive, "default"}, "default": {jobs.Interactive, "default"},
-		"priority": {jobs.Interactive, "priority"}, "flex": {jobs.Background, "flex"},
+		{"", false, jobs.Interactive, ""},
+		{"auto", false, jobs.Interactive, "default"},
+		{"default", false, jobs.Interactive, "default"},
+		{"priority", false, jobs.Interactive, "priority"},
+		{"flex", false, jobs.Background, "flex"},
+		{"", true, jobs.Background, ""},
+		{"auto", true, jobs.Background, "flex"},
+		{"flex", true, jobs.Background, "flex"},
+		{"default", true, jobs.Interactive, "default"},
+		{"priority", true, jobs.Interactive, "priority"},
 	} {
-		if class, answer := classOf(tier); class != want.class || answer != want.answer {
-			t.Errorf("%q: %v, %q", tier, class, answer)
+		if class, answer := classOf(c.tier, c.background); class != c.class || answer != c.answer {
+			t.Errorf("%q, background %v: %v, %q", c.tier, c.background, class, answer)
 		}
 	}
 }

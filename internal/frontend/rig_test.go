@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 type rig struct {
 	*Server
 	t        testing.TB
+	nats     *jobstest.NATS
 	conn     *jobs.Conn
 	addr     string
 	url      string
@@ -75,7 +76,7 @@ func startOn(t testing.TB, n *jobstest.NATS, cfg Config, h jobs.Handler) *rig {
 	orDefault(&cfg.Poll, 10*time.Millisecond)
 	orDefault(&cfg.Grace, 5*time.Second)
 	r := &rig{
-		t: t, conn: n.Connect(t), log: &syncBuffer{}, reg: prometheus.NewRegistry(), served: make(chan error, 1),
+		t: t, nats: n, conn: n.Connect(t), log: &syncBuffer{}, reg: prometheus.NewRegistry(), served: make(chan error, 1),
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
 	}
 	log := slog.New(slog.NewJSONHandler(r.log, nil))

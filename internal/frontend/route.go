@@ -23,6 +23,12 @@ func (s *Server) allRoutes() []route {
 	const get, post, del = fiber.MethodGet, fiber.MethodPost, fiber.MethodDelete
 	return []route{
 		{name: "chat", path: "/v1/chat/completions", method: post, handler: s.chat},
+		{name: "completions", path: "/v1/chat/completions", method: get, handler: s.listCompletions},
+		{name: "completion", path: "/v1/chat/completions/{id}", method: get, handler: s.getCompletion},
+		{name: "completion", path: "/v1/chat/completions/{id}", method: post, handler: s.updateCompletion},
+		{name: "completion", path: "/v1/chat/completions/{id}", method: del, handler: s.deleteCompletion},
+		{name: "completion_messages", path: "/v1/chat/completions/{id}/messages", method: get, handler: s.listMessages},
+		{name: "completion_cancel", path: "/v1/chat/completions/{id}/cancel", method: post, handler: s.cancelCompletion},
 		{name: "models", path: "/v1/models", method: get, handler: s.listModels},
 		{name: "model", path: "/v1/models/{rest}", method: get, handler: s.getModel},
 		{name: "files", path: filesPath, method: post, handler: s.createFile},

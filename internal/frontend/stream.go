@@ -15,13 +15,17 @@ import (
 )
 
 // answerStream waits for the first chunk, so that a failure before it has its own
-// status. After Config.HoldBack the headers go out without one.
+// status. After Config.HoldBack the headers go out without one; at once if what is
+// kept is only read.
 func (c *call) answerStream(fc *fiber.Ctx) error {
 	hold := c.began.Add(c.cfg.HoldBack)
+	if c.reading != nil && c.reading.retrieved {
+		hold = c.began
+	}
 	for {
 		ev, err := c.next(time.Until(hold))
 		if errors.Is(err, jobs.ErrSilent) {
-			return c.startStream(fc, nil)
+			return c.startStream(fc, &body{call: c})
 		}
 		if err != nil {
 			return err
@@ -30,13 +34,36 @@ func (c *call) answerStream(fc *fiber.Ctx) error {
 		case jobs.Opened:
 			c.opened(ev)
 		case jobs.Chunk:
-			return c.startStream(fc, ev.Data)
+			b := &body{call: c}
+			b.put(ev.Data)
+			return c.startStream(fc, b)
 		case jobs.Failed:
-			return ev.Failed()
-		case jobs.Done, jobs.Answer:
-			return protocol.ErrInternal().Wrap(fmt.Errorf("event %d instead of a chunk", ev.Kind))
+			return c.failed(fc, ev)
+		case jobs.Answer:
+			events, err := c.reading.events(nil, ev.Data)
+			if err != nil {
+				return err
+			}
+			b := &body{call: c}
+			b.put(events)
+			return c.startStream(fc, b)
+		case jobs.Done:
+			if c.reading == nil || c.reading.after == 0 {
+				return protocol.ErrInternal().Wrap(errors.New("job is done without an answer"))
+			}
+			return c.startStream(fc, &body{call: c, rest: []byte(protocol.Done), last: true})
 		}
 	}
+}
+
+// failed answers with a job's failure. It is the request's own unless the client
+// asks for what is kept, and is then told as it would have been in the stream.
+func (c *call) failed(fc *fiber.Ctx, ev jobs.Event) error {
+	e := ev.Failed()
+	if c.reading == nil || !c.reading.retrieved {
+		return c.final(e)
+	}
+	return c.startStream(fc, &body{call: c, rest: append(e.AppendEvent(nil), protocol.Done...), last: true})
 }
 
 // opened notes how long the first token took.
@@ -46,18 +73,16 @@ func (c *call) opened(ev jobs.Event) {
 	}
 }
 
-// startStream answers 200 with a body that begins with first. The call ends with
-// the body.
-func (c *call) startStream(fc *fiber.Ctx, first []byte) error {
+// startStream answers 200 with the events that b has and will have. The call ends
+// with the body.
+func (c *call) startStream(fc *fiber.Ctx, b *body) error {
 	c.status = http.StatusOK
 	h := &fc.Response().Header
 	h.SetContentType("text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no")
 	c.setHeaders(fc)
-	fc.Response().ImmediateHeaderFlush = first == nil
-	b := &body{call: c}
-	b.put(first)
+	fc.Response().ImmediateHeaderFlush = len(b.rest) == 0
 	fc.Context().SetBodyStream(b, -1)
 	return errUnfinished
 }
@@ -130,18 +155,32 @@ func (b *body) advance() error {
 	case jobs.Failed:
 		b.fail(ev.Failed())
 	case jobs.Answer:
-		b.fail(protocol.ErrInternal().Wrap(errors.New("whole answer in a stream")))
+		b.answer(ev.Data)
 	}
 	return nil
 }
 
 // put puts a chunk event. The time to the first one is measured.
 func (b *body) put(chunk []byte) {
-	if !b.begun && chunk != nil {
+	if !b.begun {
 		b.begun = true
 		b.call.srv.metrics.firstToken(b.call)
 	}
 	b.rest = chunk
+}
+
+// answer puts a whole answer, which stands for all events.
+func (b *body) answer(whole []byte) {
+	if b.begun {
+		b.fail(protocol.ErrInternal().Wrap(errors.New("whole answer after a part of it")))
+		return
+	}
+	events, err := b.call.reading.events(nil, whole)
+	if err != nil {
+		b.fail(protocol.AsError(err))
+		return
+	}
+	b.put(events)
 }
 
 // interrupted handles what is no event: silence, or an end from this side.

@@ -99,7 +99,7 @@ func TestFold(t *testing.T) {
 		return jobs.Outcome{}, nil
 	})
 	resp, body := r.post(plainRequest)
-	id := "chatcmpl-" + resp.Header.Get("X-Request-Id")
+	id := resp.Header.Get("X-Request-Id")
 	if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), `"content":"Hello"`) || !strings.Contains(string(body), `"`+id+`"`) {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}

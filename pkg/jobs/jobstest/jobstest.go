@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/osiris/osiris/pkg/jobs"
@@ -84,4 +86,40 @@ func (n *NATS) ConnectWith(t testing.TB, cfg jobs.Config) *jobs.Conn {
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// LoseJobs empties the queue, waiting and running jobs alike, as a store that was
+// lost does. Nothing else is touched.
+func (n *NATS) LoseJobs(t testing.TB) {
+	t.Helper()
+	for _, class := range jobs.Classes() {
+		n.empty(t, "-jobs-"+class.String())
+	}
+}
+
+// LoseEvents removes the stored events of all kept jobs, as their age does.
+func (n *NATS) LoseEvents(t testing.TB) {
+	t.Helper()
+	n.empty(t, "-events")
+}
+
+// empty purges the namespace's stream of a name.
+func (n *NATS) empty(t testing.TB, name string) {
+	t.Helper()
+	nc, err := nats.Connect(n.URLs())
+	if err != nil {
+		t.Fatalf("empty %s: %v", name, err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatalf("empty %s: %v", name, err)
+	}
+	stream, err := js.Stream(t.Context(), n.Namespace+name)
+	if err != nil {
+		t.Fatalf("empty %s: %v", name, err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatalf("empty %s: %v", name, err)
+	}
 }

@@ -1,0 +1,306 @@
+package frontend
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/pkg/jobs"
+	"github.com/osiris/osiris/pkg/jobs/jobstest"
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// counting counts the runs of h.
+func counting(runs *atomic.Int64, h jobs.Handler) jobs.Handler {
+	return func(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
+		runs.Add(1)
+		return h(ctx, a)
+	}
+}
+
+// keyedRequests are those whose repetition is told apart from its first.
+var keyedRequests = map[string]string{
+	"json": plainRequest, "stream": streamRequest, "stored": with(`"store":true`), "stored stream": with(`"store":true,"stream":true`),
+	"background stream": with(`"background":true,"stream":true`),
+}
+
+// The same key and body get the first one's answer, to the byte, once it is there.
+func TestSameKeyAgain(t *testing.T) {
+	jobstest.Each(t, func(t *testing.T, n *jobstest.NATS) {
+		var runs atomic.Int64
+		a := startOn(t, n, anyone(), counting(&runs, teller))
+		b := startOn(t, n, anyone(), nil)
+		for name, request := range keyedRequests {
+			t.Run(name, func(t *testing.T) {
+				runs.Store(0)
+				resp, first := a.post(request, "Idempotency-Key", name)
+				for _, r := range []*rig{a, b, a} {
+					again, body := r.post(request, "Idempotency-Key", name)
+					if again.StatusCode != http.StatusOK || string(body) != string(first) || again.Header.Get("X-Request-Id") != resp.Header.Get("X-Request-Id") ||
+						again.Header.Get("Content-Type") != resp.Header.Get("Content-Type") {
+						t.Errorf("%d %s\nfirst: %s", again.StatusCode, body, first)
+					}
+				}
+				if n := runs.Load(); n != 1 || !strings.Contains(string(first), "Hel") {
+					t.Errorf("%d calls for %s", n, first)
+				}
+			})
+		}
+	})
+}
+
+// However many ask with one key at the same moment, from two frontends: one call.
+func TestSameKeyAtOnce(t *testing.T) {
+	jobstest.Each(t, func(t *testing.T, n *jobstest.NATS) {
+		var runs atomic.Int64
+		a := startOn(t, n, anyone(), counting(&runs, teller))
+		b := startOn(t, n, anyone(), nil)
+		for name, request := range keyedRequests {
+			t.Run(name, func(t *testing.T) {
+				const rounds = 10
+				runs.Store(0)
+				for round := range rounds {
+					var got [4]string
+					var ready, wg sync.WaitGroup
+					ready.Add(len(got))
+					for i := range got {
+						r := []*rig{a, b}[i%2]
+						wg.Go(func() {
+							ready.Done()
+							ready.Wait()
+							resp, body := r.post(request, "Idempotency-Key", fmt.Sprint(name, round))
+							got[i] = fmt.Sprint(resp.StatusCode, resp.Header.Get("X-Request-Id"), string(body))
+						})
+					}
+					wg.Wait()
+					for _, g := range got[1:] {
+						if g != got[0] || !strings.HasPrefix(g, "200") {
+							t.Fatalf("round %d:\n%s\n%s", round, got[0], g)
+						}
+					}
+				}
+				if n := runs.Load(); n != rounds {
+					t.Errorf("%d calls in %d rounds", n, rounds)
+				}
+			})
+		}
+	})
+}
+
+// A background request with a key is made once, and answered with how far it is.
+func TestBackgroundWithKey(t *testing.T) {
+	r := start(t, anyone(), nil)
+	request := with(`"background":true`)
+	resp, body := r.post(request, "Idempotency-Key", "k")
+	first := r.read(resp, body)
+	resp, body = r.post(request, "Idempotency-Key", "k")
+	if again := r.read(resp, body); again.ID != first.ID || again.Status != "queued" {
+		t.Errorf("%s", body)
+	}
+	r.work(teller)
+	r.until(completions+"/"+first.ID, "completed")
+	resp, body = r.post(request, "Idempotency-Key", "k")
+	if again := r.read(resp, body); again.ID != first.ID || again.text() != "Hello" {
+		t.Errorf("%s", body)
+	}
+	if page := r.list(""); len(page.Data) != 1 {
+		t.Errorf("%d completions", len(page.Data))
+	}
+}
+
+// A request with a key runs on without its client; the next one joins it.
+func TestJoinRunningJob(t *testing.T) {
+	for name, request := range map[string]string{"json": plainRequest, "stream": streamRequest} {
+		t.Run(name, func(t *testing.T) {
+			var runs atomic.Int64
+			running, released := make(chan struct{}), make(chan struct{})
+			r := start(t, anyone(), counting(&runs, func(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
+				close(running)
+				select {
+				case <-released:
+				case <-ctx.Done():
+					return jobs.Outcome{}, context.Cause(ctx)
+				}
+				return teller(ctx, a)
+			}))
+			c := r.raw(strings.Replace(rawPost(request), "Host: x", "Host: x\r\nIdempotency-Key: k", 1))
+			<-running
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the call ends", func() bool { return strings.Contains(r.log.String(), `"status":499`) })
+			joined := make(chan string)
+			go func() {
+				_, body := r.post(request, "Idempotency-Key", "k")
+				joined <- string(body)
+			}()
+			eventually(t, "the second is there", func() bool { return r.watch.count() == 1 })
+			close(released)
+			if body := <-joined; !strings.Contains(body, "Hel") || !strings.Contains(body, `"finish_reason":"stop"`) || runs.Load() != 1 {
+				t.Errorf("%d calls: %s", runs.Load(), body)
+			}
+		})
+	}
+}
+
+func (w *watcher) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.open)
+}
+
+// One key is for one request: another body, or another route, is refused for good.
+func TestKeyReused(t *testing.T) {
+	r := start(t, Config{}, teller)
+	mine := []string{"Idempotency-Key", "k", "Authorization", "Bearer " + r.key(jobs.KeySpec{Name: "mine", Tenant: "acme"})}
+	theirs := []string{"Idempotency-Key", "k", "Authorization", "Bearer " + r.key(jobs.KeySpec{Name: "theirs", Tenant: "other"})}
+	eventually(t, "the keys are known", func() bool {
+		resp, _ := r.do(http.MethodGet, "/v1/models", "", theirs...)
+		return resp.StatusCode == 200
+	})
+	first, _ := r.post(with(`"store":true`), mine...)
+	id := first.Header.Get("X-Request-Id")
+	for _, q := range [][2]string{
+		{completions, plainRequest},
+		{completions, with(`"store":true `)},
+		{completions + "/" + id, `{"metadata":{}}`},
+		{completions + "/" + id + "/cancel", ""},
+	} {
+		resp, body := r.do(http.MethodPost, q[0], q[1], mine...)
+		message := wantError(t, resp, body, http.StatusConflict, invalid, "idempotency_key_reused")
+		if resp.Header.Get("X-Should-Retry") != "false" || !strings.Contains(message, "Idempotency-Key") {
+			t.Errorf("%s: %v", message, resp.Header)
+		}
+	}
+	if resp, body := r.post(plainRequest, theirs...); resp.StatusCode != http.StatusOK || resp.Header.Get("X-Request-Id") == id {
+		t.Errorf("another tenant's key is the same: %d %s", resp.StatusCode, body)
+	}
+	for range 2 { // an update with a key of its own may be repeated
+		resp, body := r.do(http.MethodPost, completions+"/"+id, `{"metadata":{"a":"b"}}`, append(mine, "Idempotency-Key", "update")...)
+		if got := r.read(resp, body); got.Metadata["a"] != "b" {
+			t.Errorf("%s", body)
+		}
+	}
+}
+
+// A request that is refused leaves its key free.
+func TestRefusedLeavesNoClaim(t *testing.T) {
+	r := start(t, anyone(), teller)
+	r.models(jobs.Model{ID: "echo"})
+	for _, body := range []string{
+		"no json", `{"model":"echo"}`, with(`"n":0`), with(`"background":true,"store":false`), strings.Replace(plainRequest, "echo", "unknown", 1),
+	} {
+		resp, got := r.post(body, "Idempotency-Key", "k")
+		if resp.StatusCode < 400 || resp.StatusCode == http.StatusConflict {
+			t.Errorf("%s: %d %s", body, resp.StatusCode, got)
+		}
+	}
+	if resp, body := r.post(plainRequest, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
+func TestLongKey(t *testing.T) {
+	r := start(t, anyone(), teller)
+	if resp, body := r.post(plainRequest, "Idempotency-Key", strings.Repeat("k", 255)); resp.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	resp, body := r.post(plainRequest, "Idempotency-Key", strings.Repeat("k", 256))
+	if message := wantError(t, resp, body, http.StatusBadRequest, invalid, "invalid_idempotency_key"); !strings.Contains(message, "255") {
+		t.Error(message)
+	}
+	resp, body = r.do(http.MethodPost, completions+"/x/cancel", "", "Idempotency-Key", strings.Repeat("k", 256))
+	wantError(t, resp, body, http.StatusNotFound, invalid, "")
+}
+
+// A failure is an answer too: it is not tried again under the same key, and says so.
+func TestKeyedFailure(t *testing.T) {
+	var runs atomic.Int64
+	r := start(t, anyone(), counting(&runs, func(context.Context, *jobs.Attempt) (jobs.Outcome, error) {
+		return jobs.Outcome{}, protocol.ErrUpstream("it broke")
+	}))
+	for name, request := range map[string]string{"json": plainRequest, "stream": streamRequest} {
+		runs.Store(0)
+		for range 3 {
+			resp, body := r.post(request, "Idempotency-Key", name)
+			if message := wantError(t, resp, body, http.StatusBadGateway, "server_error", ""); message != "it broke" || resp.Header.Get("X-Should-Retry") != "false" {
+				t.Errorf("%s: %s %v", name, message, resp.Header)
+			}
+		}
+		if n := runs.Load(); n != 1 {
+			t.Errorf("%s: %d calls", name, n)
+		}
+	}
+}
+
+// Whoever made the claim may die at any line after it: the next request with the
+// key gets the answer, of one call.
+func TestCreatorDies(t *testing.T) {
+	lines := map[string]func(t *testing.T, n *jobstest.NATS, client *jobs.Client, job *jobs.Job){
+		"after the claim": func(*testing.T, *jobstest.NATS, *jobs.Client, *jobs.Job) {},
+		"after the record": func(t *testing.T, n *jobstest.NATS, client *jobs.Client, job *jobs.Job) {
+			if err := client.SubmitBackground(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			n.LoseJobs(t)
+		},
+		"after it was published": func(t *testing.T, _ *jobstest.NATS, client *jobs.Client, job *jobs.Job) {
+			s, err := client.Submit(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is stored", s.Stored)
+		},
+	}
+	jobstest.Each(t, func(t *testing.T, n *jobstest.NATS) {
+		for name, line := range lines {
+			for kind, body := range map[string]string{"json": plainRequest, "stream": streamRequest, "background": with(`"background":true`)} {
+				t.Run(name+", "+kind, func(t *testing.T) {
+					var runs atomic.Int64
+					r := startOn(t, n, anyone(), nil)
+					client, err := jobs.NewClient(t.Context(), n.Connect(t), jobs.ClientConfig{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					line(t, n, client, claimFor(t, r.conn, name+kind, body))
+					client.Close()
+					r.work(counting(&runs, teller))
+					resp, got := r.post(body, "Idempotency-Key", name+kind)
+					if kind == "background" {
+						r.until(completions+"/"+r.read(resp, got).ID, "completed")
+					} else if resp.StatusCode != http.StatusOK || !strings.Contains(string(got), "Hel") {
+						t.Errorf("%d %s", resp.StatusCode, got)
+					}
+					if n := runs.Load(); n != 1 {
+						t.Errorf("%d calls", n)
+					}
+				})
+			}
+		}
+	})
+}
+
+// claimFor makes the claim of a request as a frontend does, and the job that it
+// would submit then.
+func claimFor(t *testing.T, conn *jobs.Conn, key, body string) *jobs.Job {
+	t.Helper()
+	id := jobs.NewID()
+	about := claimed(http.MethodPost, completions, sum([]byte(body)))
+	if owner, err := conn.Claim(t.Context(), anonymous, key, about, completionID(id)); err != nil || owner != completionID(id) {
+		t.Fatalf("claim: %s, %v", owner, err)
+	}
+	req, err := protocol.ParseRequest([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	class, tier := classOf(req.ServiceTier, req.Background)
+	return &jobs.Job{
+		ID: id, Tenant: anonymous, Key: anonymous, Model: req.Model, Pool: "default", Class: class, Stream: req.Stream, ServiceTier: tier,
+		Created: id.Time().Unix(), Timeout: time.Minute, Body: req.Body, Keep: keepOf(req, true),
+	}
+}

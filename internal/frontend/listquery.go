@@ -1,0 +1,96 @@
+package frontend
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// listQuery is what every list of the API is asked by.
+type listQuery struct {
+	limit int
+	order protocol.ListOrder
+	after string // an id; "" for the beginning
+}
+
+// parseListQuery reads limit (1 to most), order and after; what is absent or empty
+// is as in otherwise.
+func parseListQuery(fc *fiber.Ctx, most int, otherwise listQuery) (listQuery, error) {
+	q := otherwise
+	args := fc.Request().URI().QueryArgs()
+	if text := string(args.Peek("limit")); text != "" {
+		limit, err := integerParam("limit", text, 1, int64(most))
+		if err != nil {
+			return q, err
+		}
+		q.limit = int(limit)
+	}
+	switch text := string(args.Peek("order")); text {
+	case "":
+	case "asc":
+		q.order = protocol.Ascending
+	case "desc":
+		q.order = protocol.Descending
+	default:
+		return q, valueError("order", text, "asc", "desc")
+	}
+	q.after = string(args.Peek("after"))
+	return q, nil
+}
+
+// integerParam reads an integer between low and high.
+func integerParam(name, text string, low, high int64) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil:
+		return 0, protocol.ErrInvalid(name, "invalid_type", "Invalid type for '%s': expected an integer, but got a string instead.", name)
+	case n < low:
+		return 0, protocol.ErrInvalid(name, "integer_below_min_value",
+			"Invalid '%s': integer below minimum value. Expected a value >= %d, but got %d instead.", name, low, n)
+	case n > high:
+		return 0, protocol.ErrInvalid(name, "integer_above_max_value",
+			"Invalid '%s': integer above maximum value. Expected a value <= %d, but got %d instead.", name, high, n)
+	}
+	return n, nil
+}
+
+// booleanParam reads "true" or "false"; absent is false.
+func booleanParam(fc *fiber.Ctx, name string) (bool, error) {
+	switch text := string(fc.Request().URI().QueryArgs().Peek(name)); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, protocol.ErrInvalid(name, "invalid_type", "Invalid type for '%s': expected a boolean, but got a string instead.", name)
+	}
+}
+
+// valueError says that a parameter is none of its values.
+func valueError(name, got string, values ...string) error {
+	last := len(values) - 1
+	and := " and "
+	if last > 1 {
+		and = ", and "
+	}
+	return protocol.ErrInvalid(name, "invalid_value", "Invalid value: '%s'. Supported values are: '%s'%s'%s'.",
+		strings.ToValidUTF8(got[:min(len(got), 256)], ""), strings.Join(values[:last], "', '"), and, values[last])
+}
+
+// metadataParams reads metadata[key]=value as often as it is there.
+func metadataParams(fc *fiber.Ctx) map[string]string {
+	var metadata map[string]string
+	for name, value := range fc.Request().URI().QueryArgs().All() {
+		key, ok := strings.CutPrefix(string(name), "metadata[")
+		if key, closed := strings.CutSuffix(key, "]"); ok && closed {
+			if metadata == nil {
+				metadata = make(map[string]string)
+			}
+			metadata[key] = string(value)
+		}
+	}
+	return metadata
+}
