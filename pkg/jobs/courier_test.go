@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // mailbox is a receiver without HTTP: it notes what is posted and answers as the
@@ -163,6 +166,88 @@ func TestNoticeIsToldOnce(t *testing.T) {
 		}
 		if len(posts) != 3 || len(ids) != 3 {
 			t.Errorf("posts by event: %v, want three events once each", ids)
+		}
+	})
+}
+
+// The end of a background job is told by who ended it: the worker, or who cancelled.
+func TestBackgroundJobIsTold(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.webhook("acme")
+		var b mailbox
+		r.courier(&b)
+		cl := r.client()
+		submit := func() string {
+			t.Helper()
+			j := newJob("hello")
+			j.Stream, j.Class, j.Keep = false, Background, &Keep{Background: true}
+			if err := cl.SubmitBackground(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+			return "chatcmpl-" + j.ID.String()
+		}
+		cancelled := submit()
+		id, err := ParseID(strings.TrimPrefix(cancelled, "chatcmpl-"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cl.CancelKept(t.Context(), "acme", id); err != nil {
+			t.Fatal(err)
+		}
+		good, bad := submit(), submit()
+		r.worker(2, func(_ context.Context, a *Attempt) (Outcome, error) {
+			if "chatcmpl-"+a.Job().ID.String() == bad {
+				return Outcome{}, protocol.ErrInvalid("", "", "no")
+			}
+			return Outcome{FinishReason: "stop"}, a.Answer([]byte(`{}`))
+		})
+		want := map[string]string{cancelled: NoticeChatCancelled, good: NoticeChatCompleted, bad: NoticeChatFailed}
+		within(t, 20*time.Second, "three events", func() bool { _, fates := b.got(); return len(fates) == 3 })
+		r.empty()
+		r.delivered()
+		posts, _ := b.got()
+		for _, p := range posts {
+			var e payload
+			if err := json.Unmarshal(p.Body, &e); err != nil || want[e.Data.ID] != e.Type {
+				t.Errorf("told of %s: %s, want %s; %v", e.Data.ID, e.Type, want[e.Data.ID], err)
+			}
+			delete(want, e.Data.ID)
+		}
+		if len(want) > 0 || len(posts) != 3 {
+			t.Errorf("%d posts; not told of %v", len(posts), want)
+		}
+	})
+}
+
+// What is no event of ours does not stop those that are.
+func TestRubbishIsDropped(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		w := r.webhook("acme")
+		n := r.conn.n
+		for subject, data := range map[string]string{
+			n.notice("acme", "evt_1"):             "",
+			n.notice("acme", "evt_2"):             "{",
+			n.notice("acme", "evt_3"):             `[]`,
+			n.notice("acme", "evt_4"):             `{"type":7}`,
+			n.notice("acme", "evt_5"):             `{}`,
+			n.notice("acme.b", "evt_6"):           `{"type":"batch.completed"}`,
+			n.notice("nobody", "evt_7"):           `{"type":"batch.completed"}`,
+			n.delivery("acme", w.ID, "evt_8"):     "rubbish",
+			n.delivery("acme", w.ID, "evt_9"):     `{"type":"batch.done"}`,
+			n.delivery("acme", w.ID, "evt_10.x"):  `{"type":"batch.completed"}`,
+			n.delivery("acme", "wh_no", "evt_11"): `{"type":"batch.completed"}`,
+			n.delivery("x", w.ID, "evt_12"):       `{"type":"batch.completed"}`,
+		} {
+			if _, err := r.conn.js.Publish(t.Context(), subject, []byte(data)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var b mailbox
+		r.courier(&b)
+		r.notify("acme", NoticeBatchCompleted, "batch_1")
+		r.delivered()
+		if posts, _ := b.got(); len(posts) != 1 || !strings.Contains(string(posts[0].Body), "batch_1") {
+			t.Errorf("delivered: %v", posts)
 		}
 	})
 }
