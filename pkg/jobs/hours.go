@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,9 +14,21 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// fewRecords is how many jobs of a tenant are listed in one go instead of by hours.
+const fewRecords = 4096
+
 // keptHours returns the hours in which the jobs that q selects can have been made,
-// in the order in which they are listed.
-func (c *Conn) keptHours(ctx context.Context, q KeptQuery) ([]string, error) {
+// in the order in which they are listed; "*", every hour, for a tenant that has few.
+func (c *Conn) keptHours(ctx context.Context, tenant string, q KeptQuery) ([]string, error) {
+	n, err := c.countAfter(ctx, c.n.keptStream(), c.n.recordsOf(tenant, "*"), 1)
+	if err == nil && n < fewRecords || errors.Is(err, errNotStored) {
+		return []string{"*"}, nil
+	}
+	return c.hoursOf(ctx, q)
+}
+
+// hoursOf returns the hours of all that is kept that q leaves.
+func (c *Conn) hoursOf(ctx context.Context, q KeptQuery) ([]string, error) {
 	info, err := c.subjects(ctx, c.n.keptStream(), "", 0)
 	if err != nil {
 		return nil, err

@@ -35,23 +35,24 @@ type KeptQuery struct {
 // whether there are more after them. Hidden ones are not among them. A page may be
 // shorter than its limit if what is in it is long. Errors are *protocol.Errors.
 //
-// It walks the hours in which jobs can have been made, many at once, and reads those
-// jobs that it returns or has to look at: a filter that selects few of many is slow.
+// A tenant's many jobs are gone through by the hours in which they can have been
+// made, several at once. Jobs are read that are returned or have to be looked at: a
+// filter that selects few of many is slow.
 func (cl *Client) ListKept(ctx context.Context, tenant string, q KeptQuery) (items []*Kept, more bool, err error) {
-	items, more, err = cl.listKept(ctx, tenant, q)
-	return items, more, keptError("list kept jobs", err)
-}
-
-func (cl *Client) listKept(ctx context.Context, tenant string, q KeptQuery) (items []*Kept, more bool, err error) {
 	if !validToken(tenant) {
 		return nil, false, nil
 	}
+	hours, err := cl.conn.keptHours(ctx, tenant, q)
+	if err == nil {
+		items, more, err = cl.listHours(ctx, tenant, hours, q)
+	}
+	return items, more, keptError("list kept jobs", err)
+}
+
+// listHours lists the jobs of these hours, in their order.
+func (cl *Client) listHours(ctx context.Context, tenant string, hours []string, q KeptQuery) (items []*Kept, more bool, err error) {
 	setDefault(&q.Limit, 20)
 	setDefault(&q.Status, KeptCompleted)
-	hours, err := cl.conn.keptHours(ctx, q)
-	if err != nil {
-		return nil, false, err
-	}
 	page := &keptPage{q: q}
 	for wave := 2; len(hours) > 0; wave = min(2*wave, 8*listTogether) {
 		n := min(wave, len(hours))

@@ -23,6 +23,7 @@ func (r *rig) list(cl *Client, tenant string, q KeptQuery) (ids []ID) {
 			}
 			ids = append(ids, k.Job.ID)
 		}
+		r.listedByHours(cl, tenant, q, items, more)
 		if !more {
 			return ids
 		}
@@ -30,6 +31,20 @@ func (r *rig) list(cl *Client, tenant string, q KeptQuery) (ids []ID) {
 			r.t.Fatal("an empty page, and more")
 		}
 		q.After = items[len(items)-1].Job.ID
+	}
+}
+
+// listedByHours checks a page against the one that comes of going through the hours.
+func (r *rig) listedByHours(cl *Client, tenant string, q KeptQuery, want []*Kept, more bool) {
+	r.t.Helper()
+	hours, err := cl.conn.hoursOf(r.t.Context(), q)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	got, gotMore, err := cl.listHours(r.t.Context(), tenant, hours, q)
+	same := slices.EqualFunc(got, want, func(a, b *Kept) bool { return a.Job.ID == b.Job.ID })
+	if err != nil || gotMore != more || !same {
+		r.t.Errorf("by %d hours: %d jobs, %t, %v; at once %d, %t", len(hours), len(got), gotMore, err, len(want), more)
 	}
 }
 

@@ -71,26 +71,31 @@ func (a *admission) sample(pc poolClass, info *jetstream.ConsumerInfo, now time.
 	return d.rate
 }
 
-// behind counts the jobs of a queue that came after the one at seq. The server
-// counts them for the first message of a batch of one.
+// behind counts the jobs of a queue that came after the one at seq.
 func (c *Conn) behind(ctx context.Context, pc poolClass, seq uint64) (int64, error) {
-	req, err := json.Marshal(question{Seq: seq, NextFor: c.n.poolFilter(pc.class, pc.pool), Batch: 1})
+	return c.countAfter(ctx, c.n.jobsStream(pc.class), c.n.poolFilter(pc.class, pc.pool), seq)
+}
+
+// countAfter counts the messages of a filter after the first one at or after seq, as
+// some replica has them; errNotStored if that has none. A server counts them for the
+// first message of a batch.
+func (c *Conn) countAfter(ctx context.Context, stream, filter string, seq uint64) (int64, error) {
+	req, err := json.Marshal(question{Seq: seq, NextFor: filter, Batch: 1})
 	if err != nil {
-		return 0, fmt.Errorf("count jobs: %w", err)
+		return 0, fmt.Errorf("count in %s: %w", stream, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	stream := c.n.jobsStream(pc.class)
 	m, err := c.nc.RequestWithContext(ctx, c.apiPrefix+"DIRECT.GET."+stream, req)
 	if err != nil {
-		return 0, fmt.Errorf("count jobs: %w", err)
+		return 0, fmt.Errorf("count in %s: %w", stream, err)
 	}
 	if _, ok := directMessage(m, stream); !ok {
-		return 0, fmt.Errorf("count jobs: %w", errNotStored)
+		return 0, fmt.Errorf("count in %s: %w", stream, errNotStored)
 	}
 	n, err := strconv.ParseInt(m.Header.Get("Nats-Num-Pending"), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("count jobs: %w", err)
+		return 0, fmt.Errorf("count in %s: %w", stream, err)
 	}
 	return n, nil
 }
