@@ -77,6 +77,7 @@ func NewClient(ctx context.Context, c *Conn, cfg ClientConfig) (*Client, error) 
 		c.n.wanted(cfg.ID):    cl.onWanted,
 		c.n.aliveWorkersSub(): cl.onAlive,
 		c.n.cancel():          cl.onRevoked,
+		c.n.abort():           cl.onAbort,
 	} {
 		sub, err := c.nc.Subscribe(subject, handle)
 		if err != nil {

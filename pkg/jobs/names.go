@@ -84,6 +84,7 @@ func (n names) acksSub(frontend string) string { return n.ns + ".acks." + fronte
 
 func (n names) control(worker string) string      { return n.ns + ".control." + worker }
 func (n names) cancel() string                    { return n.ns + ".cancel" }
+func (n names) abort() string                     { return n.ns + ".abort" }
 func (n names) aliveWorker(worker string) string  { return n.ns + ".alive.worker." + worker }
 func (n names) aliveWorkersSub() string           { return n.ns + ".alive.worker.*" }
 func (n names) aliveFrontend(front string) string { return n.ns + ".alive.frontend." + front }

@@ -1,0 +1,151 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// What an operator does to single jobs.
+
+var (
+	// ErrEnded says that a job has ended already.
+	ErrEnded = errors.New("the job has ended")
+	// ErrNotFailed says that a job is not to be retried: it did not fail.
+	ErrNotFailed = errors.New("the job has not failed")
+)
+
+// errByOperator is what the client of a cancelled job is told.
+func errByOperator() *protocol.Error {
+	return &protocol.Error{
+		Status: http.StatusServiceUnavailable, Type: "server_error", Code: "cancelled", NoRetry: true,
+		Message: "The request was cancelled by an operator.",
+	}
+}
+
+// CancelJob ends a job whoever it belongs to: a kept one as its owner could, a plain
+// one with an error for its client. The error is ErrUnknownJob or ErrEnded, or that
+// of NATS.
+func (cl *Client) CancelJob(ctx context.Context, id ID) error {
+	c := cl.conn
+	rec, err := c.findRecord(ctx, id)
+	if err != nil {
+		return fmt.Errorf("cancel job: %w", err)
+	}
+	if rec != nil {
+		k, err := cl.cancelKept(ctx, rec.job.Tenant, id)
+		switch {
+		case errors.Is(err, ErrNotKept): // hidden, or deleted just now: as a plain one
+		case err != nil:
+			return fmt.Errorf("cancel job: %w", err)
+		case k.Status != KeptCancelled:
+			return fmt.Errorf("cancel job: %w: it is %s", ErrEnded, k.Status)
+		default:
+			return nil
+		}
+	}
+	queued, _, err := c.findQueued(ctx, id)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cancel job: %w", err)
+	case queued == nil:
+		return fmt.Errorf("cancel job: %w", ErrUnknownJob)
+	case queued.job.isLine():
+		return fmt.Errorf("cancel job: it is line %d of %s: cancel the batch", queued.job.Keep.Line, queued.job.Keep.Batch)
+	}
+	// Its frontend tells the client; without one the rest has to do.
+	err = errors.Join(c.nc.Publish(c.n.abort(), id[:]), c.withdraw(ctx, queued.job))
+	if err != nil {
+		return fmt.Errorf("cancel job: %w", err)
+	}
+	return nil
+}
+
+// onAbort ends the stream of a job that an operator cancelled.
+func (cl *Client) onAbort(m *nats.Msg) {
+	if len(m.Data) != len(ID{}) {
+		return
+	}
+	if s := cl.stream(ID(m.Data)); s != nil && !s.kept {
+		s.fail(errByOperator())
+	}
+}
+
+// RetryJob submits a kept job again that has failed, under its id and with all of its
+// time: as if it had never run. What its readers were told of the failure stays with
+// them. The error is ErrUnknownJob, ErrNotKept for a plain job, of which nothing is
+// stored to be run again, or ErrNotFailed.
+//
+// Broken off anywhere it leaves a failed job that can be retried, or one without a
+// result, which is queued again by whoever looks at it.
+func (c *Conn) RetryJob(ctx context.Context, id ID) error {
+	rec, err := c.findRecord(ctx, id)
+	if err == nil && rec == nil {
+		h, err := c.JobHistory(ctx, id)
+		if err == nil && !h.Kept {
+			err = ErrNotKept
+		}
+		return fmt.Errorf("retry job: %w", err)
+	}
+	if err == nil {
+		err = c.retry(ctx, rec)
+	}
+	if err != nil {
+		return fmt.Errorf("retry job: %w", err)
+	}
+	return nil
+}
+
+func (c *Conn) retry(ctx context.Context, rec *record) error {
+	group, name := rec.job.resultName()
+	subject := c.n.result(rec.job.Tenant, group, name)
+	m, err := c.leaderGet(ctx, c.n.resultsStream(), question{LastFor: subject})
+	if errors.Is(err, errNotStored) {
+		return fmt.Errorf("%w: it waits or runs", ErrNotFailed)
+	}
+	if err != nil {
+		return err
+	}
+	result, _, err := decodeResult(m.Data)
+	switch {
+	case err != nil:
+		return err
+	case result.Status == Deleted:
+		return ErrUnknownJob
+	case result.Status != Errored:
+		return fmt.Errorf("%w: it is %s", ErrNotFailed, stateOfResult(result.Status))
+	}
+	keep := *rec.job.Keep
+	keep.Repeat = true
+	job := *rec.job
+	job.Keep = &keep
+	payload, err := encodeJob(nil, rec.frontend, &job, rec.ref)
+	if err != nil {
+		return err
+	}
+	// The record's time begins the job's, so it is written anew.
+	options := []jetstream.PublishOpt{jetstream.WithExpectStream(c.n.keptStream())}
+	if ttl := job.keptTTL(); ttl > 0 {
+		options = append(options, jetstream.WithMsgTTL(ttl))
+	}
+	err = c.persist(ctx, "write record", func(ctx context.Context) error {
+		_, err := c.js.Publish(ctx, c.n.record(job.Tenant, job.ID), payload, options...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.purge(ctx, c.n.replayStream(), c.n.replay(job.ID)); err != nil {
+		return err
+	}
+	if err := c.purge(ctx, c.n.resultsStream(), subject); err != nil {
+		return err
+	}
+	return c.publishJob(ctx, &job, payload)
+}
