@@ -203,23 +203,23 @@ func (h *JobHistory) addQueued(ctx context.Context, c *Conn, q *record, seq uint
 // are none, or it has ended.
 func (c *Conn) runningAttempt(ctx context.Context, id ID) (*RunningAttempt, error) {
 	var now *RunningAttempt
-	err := c.scanStream(ctx, c.n.replayStream(), c.n.replay(id), id.Time().Add(-clockSlack), func(data []byte, at time.Time) error {
-		m, err := decodeReplay(data)
+	err := c.scanStream(ctx, c.n.replayStream(), c.n.replay(id), id.Time().Add(-clockSlack), func(stored *stored) error {
+		m, err := decodeReplay(stored.Data)
 		if err != nil {
 			return err
 		}
 		switch m.kind {
 		case replayStarted:
-			now = &RunningAttempt{Number: m.attempt, Began: at}
-			if about, err := (Event{Kind: Started, Data: m.data}).Started(); err == nil {
-				now.Worker = about.Worker
+			now = &RunningAttempt{Number: m.attempt, Began: stored.Time}
+			if about, err := decodeReplayAbout(m.data); err == nil {
+				now.Worker, now.Began = about.Worker, about.Started
 			}
 		case replayDone, replayFailed:
 			now = nil
 		case replayChunk, replayPart:
 		}
 		if now != nil {
-			now.Heard = at
+			now.Heard = stored.Time
 		}
 		return nil
 	})

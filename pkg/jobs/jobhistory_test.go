@@ -21,10 +21,15 @@ func (r *rig) historyOf(id ID, want JobState) *JobHistory {
 			return h
 		}
 		if err != nil && !errors.Is(err, ErrUnknownJob) || time.Now().After(deadline) {
+			if h != nil && h.Result != nil {
+				r.t.Logf("result: %+v", h.Result)
+			}
 			r.t.Fatalf("want %s, got %+v, %v", want, h, err)
 		}
 	}
 }
+
+const oneChunk = `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"echo","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}` + "\n\n"
 
 // What became of a job can be told in every state, of plain ones too.
 func TestJobHistory(t *testing.T) {
@@ -40,7 +45,7 @@ func TestJobHistory(t *testing.T) {
 			began <- struct{}{}
 			<-goOn
 			o := Outcome{FinishReason: "stop", Usage: protocol.Usage{TotalTokens: 7}}
-			return o, a.Chunk([]byte("data: x\n\n"))
+			return o, a.Chunk([]byte(oneChunk))
 		})
 		<-began
 		r.historyOf(waiting.ID, StateRunning)
@@ -67,7 +72,7 @@ func TestRetryJob(t *testing.T) {
 			if fail {
 				return Outcome{}, protocol.ErrInvalid("messages", "bad", "No.")
 			}
-			return Outcome{FinishReason: "stop"}, a.Chunk([]byte("data: x\n\n"))
+			return Outcome{FinishReason: "stop"}, a.Chunk([]byte(oneChunk))
 		})
 		kept := newJob("{}")
 		kept.Keep = &Keep{}
@@ -114,8 +119,8 @@ func TestCancelJob(t *testing.T) {
 		}
 		stopped := make(chan error, 1)
 		began := make(chan struct{}, 1)
-		r.worker(1, func(ctx context.Context, a *Attempt) (Outcome, error) {
-			if err := a.Chunk([]byte("data: x\n\n")); err != nil {
+		r.workerWith(ConsumeConfig{Slots: 1, WorkerID: "w1"}, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			if err := a.Chunk([]byte(oneChunk)); err != nil {
 				return Outcome{}, err
 			}
 			began <- struct{}{}
@@ -141,6 +146,9 @@ func TestCancelJob(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-began
+		if h := r.historyOf(kept.ID, StateRunning); !h.Kept || h.Running == nil || h.Running.Number != 1 || h.Running.Worker != "w1" {
+			t.Errorf("kept and running: %+v", h)
+		}
 		if err := operator.CancelJob(t.Context(), kept.ID); err != nil {
 			t.Fatal(err)
 		}

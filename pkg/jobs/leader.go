@@ -40,6 +40,8 @@ type question struct {
 	NextFor string `json:"next_by_subj,omitempty"` // the first at or after Seq
 	Batch   int    `json:"batch,omitempty"`        // of a direct get: so many, and a count of what follows
 	Bytes   int    `json:"max_bytes,omitempty"`    // of a batch: no more than so many, but one message
+
+	From *time.Time `json:"start_time,omitempty"` // instead of Seq: with NextFor, the first at or after it
 }
 
 // leaderGet reads one message from the stream's leader, which sees every write
