@@ -46,6 +46,9 @@ type Config struct {
 	// DefaultPool queues requests while the catalogue is empty, that is before any
 	// worker ever came. "default".
 	DefaultPool string
+	// BatchWindows are the completion windows that batches may ask for, as
+	// protocol.ParseWindow reads them. 24h alone.
+	BatchWindows []string
 
 	// ReadTimeout bounds the wait for a request. A sender that keeps up 1 KiB/s gets
 	// more time. 30 s.
@@ -111,5 +114,6 @@ func (c Config) check() error {
 	positive("IdleTimeout", int64(c.IdleTimeout))
 	positive("MaxHeader", int64(c.MaxHeader))
 	positive("Poll", int64(c.Poll))
+	faults = append(faults, checkWindows(c.BatchWindows)...)
 	return errors.Join(faults...)
 }
