@@ -16,6 +16,8 @@
 //   - Exactly one closing frame reaches each client: [DONE] after a complete answer,
 //     or one error event and [DONE]. A stream that broke inside is cut without the
 //     end of the HTTP body, so that it never looks complete.
+//   - A file is in no memory as a whole: an upload is stored as it arrives, a download
+//     read as the client takes it. What was not committed is removed.
 //   - A client that left is noticed within Config.Poll and its job cancelled. One that
 //     takes nothing for Config.WriteStall has its connection reset, so that the kernel
 //     forgets what is buffered for it; one that takes a little now and then is served.

@@ -44,6 +44,8 @@
 //   - notices: events for webhooks until they are handed out. deliveries: one for
 //     each endpoint, until it took it. noticed: which events were handed out, for
 //     three days.
+//   - files: files in parts, and an entry for each, which is stored last and makes
+//     it visible. What has no entry is swept an hour later.
 //   - usage: one record for every attempt, for 30 days unless configured.
 //   - keys, models, workers, webhooks: key-value buckets, small enough to be watched
 //     whole; batches: one, which is not.
