@@ -2,9 +2,6 @@ package batch
 
 import (
 	"context"
-	"errors"
-	"io"
-	"math"
 	"time"
 
 	"github.com/osiris/osiris/pkg/jobs"
@@ -18,9 +15,7 @@ const (
 	// doubtAfter is how long a line may lie in the queue before its result is looked
 	// for: an earlier driver may have submitted it, and be told its end instead.
 	doubtAfter = 2 * time.Second
-	doubtMost  = 30 * time.Second
-	// lookAhead bounds how many lines of other pools one look passes over.
-	lookAhead = 256
+	doubtMost  = 10 * time.Second
 )
 
 // outcome is how a flight ended.
@@ -106,7 +101,7 @@ func (v *drive) look(ctx context.Context, now time.Time, last *pace, patience ti
 		return patience, nil
 	}
 	before := v.next
-	if err := v.resync(ctx); err != nil {
+	if err := v.seek(ctx, now); err != nil {
 		return 0, err
 	}
 	last.looked = now
@@ -114,6 +109,28 @@ func (v *drive) look(ctx context.Context, now time.Time, last *pace, patience ti
 		return doubtAfter, nil
 	}
 	return min(2*patience, doubtMost), nil
+}
+
+// seek finds out what became of lines of which nothing was heard. One that has no
+// result and is not in the queue either was ended by a failure that may pass, of
+// which an earlier driver was told; it is submitted again.
+func (v *drive) seek(ctx context.Context, now time.Time) error {
+	queued, err := v.d.conn.LinesQueued(ctx, v.b.Tenant, v.b.Object.ID)
+	if err != nil {
+		return err
+	}
+	if err := v.resync(ctx); err != nil { // after: a job goes only once its result is there
+		return err
+	}
+	for i, f := range v.progress.flying {
+		if _, there := queued[f.job.ID]; there || f.job.ID.IsZero() || f.started.Load() || now.Sub(f.since) < doubtAfter {
+			continue
+		}
+		f.stop()
+		delete(v.progress.flying, i)
+		v.progress.tryAgain(i, f.try+1, now)
+	}
+	return nil
 }
 
 // recall takes the lines that nobody runs yet out of the queue.
@@ -147,193 +164,6 @@ func (v *drive) inDoubt(now time.Time) bool {
 	return false
 }
 
-// fill submits as many lines as there is room for.
-func (v *drive) fill(ctx context.Context, now time.Time) error {
-	if v.throttle.room(math.MaxInt, now) == 0 {
-		return nil
-	}
-	room := func(pool string) bool {
-		may, has := v.d.window.room(v.b.Object.ID, v.b.Tenant, pool, now)
-		return has < v.throttle.room(may, now)
-	}
-	key, known, keyErr := v.d.access.key(v.b.Key)
-	for passed := 0; passed < lookAhead && len(v.progress.flying) < v.d.cfg.LinesMost; {
-		model := v.b.Object.Model
-		if keyErr == nil && model != "" { // all go to one pool: look before reading
-			if pool, err := v.d.access.pool(key, model); err == nil && !room(pool) {
-				return nil
-			}
-		}
-		i, try, ok := v.progress.next(now, room)
-		if !ok {
-			return nil
-		}
-		line, err := v.plan.line(v.input, i)
-		if err != nil {
-			return err
-		}
-		f := &flight{request: i, try: try, since: now}
-		var job *jobs.Job
-		fault := keyErr
-		if fault == nil {
-			job, fault = v.job(key, line, f, now)
-		}
-		switch {
-		case !known && now.Unix()-v.b.Object.InProgressAt < keyPatience:
-			v.progress.tryAgain(i, try, now.Add(time.Second)) // a key that was not heard of here yet
-			passed++
-			continue
-		case fault == nil && !room(f.pool):
-			v.progress.putOff(i, try, f.pool, now.Add(lookEvery))
-			passed++
-			continue
-		}
-		v.launch(ctx, f, job, fault)
-	}
-	return nil
-}
-
-// keyPatience is for how many seconds an unknown key is waited for.
-const keyPatience = 30
-
-// job makes a job of a line, as chat does of a request, and chooses its pool. The
-// error is the line's own, a *protocol.Error.
-func (v *drive) job(key *jobs.Key, line protocol.BatchLine, f *flight, now time.Time) (*jobs.Job, error) {
-	req, err := protocol.ParseRequest(line.Body)
-	if err != nil {
-		return nil, err
-	}
-	if f.pool, err = v.d.access.pool(key, req.Model); err != nil {
-		return nil, err
-	}
-	number := v.plan.number(f.request)
-	id, err := jobs.LineID(v.b.Object.ID, number, f.try)
-	if err != nil {
-		return nil, err
-	}
-	tier := req.ServiceTier
-	if tier == "auto" {
-		tier = "default"
-	}
-	return &jobs.Job{
-		ID: id, Tenant: v.b.Tenant, Key: v.b.Key, Model: req.Model, Pool: f.pool, Class: jobs.Batch, ServiceTier: tier,
-		Created: now.Unix(), Timeout: max(time.Unix(v.b.Object.ExpiresAt, 0).Sub(now), time.Second),
-		Body: req.Body, Keep: &jobs.Keep{Batch: v.b.Object.ID, Line: number, Repeat: true},
-	}, nil
-}
-
-// launch lets a line run, or, if it has a fault already, stores that.
-func (v *drive) launch(ctx context.Context, f *flight, job *jobs.Job, fault error) {
-	ctx, f.stop = context.WithCancel(ctx)
-	v.progress.flying[f.request] = f
-	if fault == nil {
-		v.d.window.submitted(v.b.Object.ID, f.pool)
-		f.job = *job
-		f.job.Body = nil
-	}
-	v.flights.Go(func() {
-		defer f.stop()
-		o := v.fly(ctx, f, job, fault)
-		if o.lost != nil && ctx.Err() != nil { // stopped from here
-			v.ended(f, false)
-			return
-		}
-		select {
-		case v.outcomes <- o:
-		case <-ctx.Done():
-			v.ended(f, false)
-		}
-	})
-}
-
-// ended takes a flight out of the window.
-func (v *drive) ended(f *flight, done bool) {
-	if f.pool != "" {
-		v.d.window.ended(v.run.Batch, f.pool, f.started.Load(), done, time.Now())
-	}
-}
-
-// fly waits for the end of a line and, unless its worker has, stores what it came to.
-func (v *drive) fly(ctx context.Context, f *flight, job *jobs.Job, fault error) outcome {
-	if fault == nil {
-		fault = v.call(ctx, f, job)
-	}
-	switch {
-	case fault == nil:
-		return outcome{flight: f, completed: true}
-	case ctx.Err() != nil:
-		return outcome{flight: f, lost: context.Cause(ctx)}
-	}
-	e := protocol.AsError(fault)
-	if mayPass(e) {
-		return outcome{flight: f, err: e}
-	}
-	completed, err := v.put(ctx, f.request, &jobs.Result{Status: jobs.Errored, Error: e})
-	return outcome{flight: f, completed: completed, lost: err}
-}
-
-// call submits the job and waits for its end.
-func (v *drive) call(ctx context.Context, f *flight, job *jobs.Job) error {
-	s, err := v.d.client.Submit(ctx, job)
-	if err != nil {
-		return err
-	}
-	v.d.note("submit")
-	job.Body = nil
-	defer s.Close()
-	defer context.AfterFunc(ctx, s.Close)()
-	for {
-		e, err := s.Next(time.Hour)
-		switch {
-		case errors.Is(err, jobs.ErrSilent):
-			continue
-		case errors.Is(err, io.EOF):
-			return protocol.ErrInternal().Wrap(err)
-		case err != nil:
-			return err
-		}
-		switch e.Kind {
-		case jobs.Started:
-			if !f.started.Swap(true) {
-				v.d.window.began(v.run.Batch, f.pool)
-			}
-		case jobs.Failed:
-			return e.Failed()
-		case jobs.Done:
-			return nil
-		}
-	}
-}
-
-// put stores the result of a request unless it has one, and reports whether the
-// one that stands is a completion.
-func (v *drive) put(ctx context.Context, i int, r *jobs.Result) (completed bool, err error) {
-	stored := *r
-	stored.Ended = time.Now()
-	name := v.plan.name(i)
-	won, err := v.d.conn.PutResult(ctx, v.b.Tenant, v.run.Batch, name, &stored, 0)
-	if err != nil {
-		return false, err
-	}
-	if won {
-		v.d.note("result")
-		return false, nil
-	}
-	have, err := v.d.conn.Result(ctx, v.b.Tenant, v.run.Batch, name)
-	if err != nil {
-		return false, err
-	}
-	return have.Status == jobs.Completed, nil
-}
-
-// mayPass reports whether the line is to be tried again.
-func mayPass(e *protocol.Error) bool {
-	if e.Code == "cancelled" && e.NoRetry { // somebody cancelled this one line
-		return false
-	}
-	return e.Status == 408 || e.Status == 409 || e.Status == 429 || e.Status >= 500
-}
-
 // take notes an outcome.
 func (v *drive) take(ctx context.Context, o outcome) error {
 	delete(v.progress.flying, o.request)
@@ -347,7 +177,7 @@ func (v *drive) take(ctx context.Context, o outcome) error {
 		return o.lost
 	case o.err != nil:
 		now := time.Now()
-		v.throttle.failure(now, o.err.RetryAfter)
+		v.throttle.failure(o.since, now, o.err.RetryAfter)
 		v.progress.tryAgain(o.request, o.try+1, now.Add(retryDelay(o.try+1, o.err.RetryAfter)))
 		v.d.metrics.lines.WithLabelValues("retried").Inc()
 		v.log.Debug("line is tried again", "line", v.plan.number(o.request), "status", o.err.Status, "try", o.try+1)

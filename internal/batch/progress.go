@@ -72,9 +72,11 @@ func (p *progress) missing(f func(i int)) {
 
 // next returns a request to look at: one that is due again, one put off whose pool
 // has room now, else the next of the file. ok is false if there is none for now.
-func (p *progress) next(now time.Time, room func(pool string) bool) (i, try int, ok bool) {
+// While requests fail, those that were tried most go first: the sooner one of them
+// succeeds, the sooner all may go.
+func (p *progress) next(now time.Time, failing bool, room func(pool string) bool) (i, try int, ok bool) {
 	for len(p.again) > 0 && !p.again[0].at.After(now) {
-		r := heap.Pop(&p.again).(retry)
+		r := heap.Remove(&p.again, p.again.choose(now, failing)).(retry)
 		if !p.isDone(r.request) {
 			return r.request, r.try, true
 		}
@@ -136,8 +138,18 @@ type retry struct {
 	try     int
 }
 
-// retries is a heap: the one that is due first.
+// retries is a heap: the one that is due first is at 0.
 type retries []retry
+
+// choose returns the index of the retry to go first; there is one that is due.
+func (r retries) choose(now time.Time, failing bool) (at int) {
+	for i := range r {
+		if failing && !r[i].at.After(now) && r[i].try > r[at].try {
+			at = i
+		}
+	}
+	return at
+}
 
 func (r retries) Len() int           { return len(r) }
 func (r retries) Less(i, j int) bool { return r[i].at.Before(r[j].at) }

@@ -8,10 +8,13 @@ import (
 const (
 	retryLeast = time.Second
 	retryMost  = time.Minute
-	// pauseMost bounds the pause of a whole batch whose requests all fail.
-	pauseMost = 30 * time.Second
-	// cautious is how many requests are out while they fail.
+	// pauseLeast doubles with every round of failures, up to pauseMost.
+	pauseLeast = 250 * time.Millisecond
+	pauseMost  = 15 * time.Second
+	// cautious is how many failures in a row are taken for those of single requests.
 	cautious = 4
+	// probes is how many requests go out in a round at least.
+	probes = 16
 )
 
 // retryDelay is how long a request rests before its nth retry, from 1: twice as long
@@ -21,35 +24,35 @@ func retryDelay(n int, asked time.Duration) time.Duration {
 	return max(d/2+rand.N(d/2+1), asked)
 }
 
-// throttle keeps a batch from running into a provider that is busy or away: when one
-// request after another fails, few are tried, and pauses grow. It does no I/O.
+// throttle keeps a batch from running into a provider that is busy or away. While
+// requests fail and none succeeds, they go out in rounds, each of half as many as the
+// one before and after a pause twice as long. It does no I/O.
 type throttle struct {
 	row   int       // failures since the last success
+	round uint      // of failures; 0: all is well
 	until time.Time // nothing is submitted before
 }
 
 // success notes that the provider answers.
-func (t *throttle) success() { t.row, t.until = 0, time.Time{} }
+func (t *throttle) success() { *t = throttle{} }
 
-// failure notes a failure that may pass. The first few change nothing: a single bad
-// request is not a bad provider.
-func (t *throttle) failure(now time.Time, asked time.Duration) {
-	if t.row++; t.row < cautious && asked == 0 {
+// failure notes a failure that may pass, of a request that was submitted at a time.
+// Those of a round count once.
+func (t *throttle) failure(submitted, now time.Time, asked time.Duration) {
+	if t.row++; t.row < cautious || submitted.Before(t.until) {
 		return
 	}
-	pause := min(250*time.Millisecond<<min(t.row/cautious, 7), pauseMost)
-	if until := now.Add(max(pause, min(asked, retryMost))); until.After(t.until) {
-		t.until = until
-	}
+	t.until = now.Add(max(min(pauseLeast<<t.round, pauseMost), min(asked, retryMost)))
+	t.round = min(t.round+1, 16)
 }
+
+// failing reports whether requests go out in rounds.
+func (t *throttle) failing() bool { return t.round > 0 }
 
 // room returns how many may be out, given the share of the batch.
 func (t *throttle) room(share int, now time.Time) int {
-	switch {
-	case now.Before(t.until):
+	if now.Before(t.until) {
 		return 0
-	case t.row >= cautious:
-		return min(share, cautious)
 	}
-	return share
+	return max(share>>t.round, min(share, probes))
 }

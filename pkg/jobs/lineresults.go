@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -146,26 +145,37 @@ func (c *Conn) PurgeLineResults(ctx context.Context, tenant, batch string) error
 	return c.purge(ctx, c.n.resultsStream(), c.n.result(tenant, batch, ">"))
 }
 
+// LinesQueued returns the ids of a batch's lines that are queued or running, whichever
+// driver submitted them. Lines of another batch of the same tenant and millisecond
+// may be among them.
+func (c *Conn) LinesQueued(ctx context.Context, tenant, batch string) (map[ID]struct{}, error) {
+	batchID, err := parseBatchID(batch)
+	if err != nil {
+		return nil, fmt.Errorf("list lines: %w", err)
+	}
+	queued := map[ID]struct{}{}
+	err = c.eachSubject(ctx, c.n.jobsStream(Batch), c.n.lines(tenant, "*"), func(subject string) {
+		id, err := ParseID(subject[lastToken(subject):])
+		if err == nil && id.Time().Equal(batchID.Time()) {
+			queued[id] = struct{}{}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list lines: %w", err)
+	}
+	return queued, nil
+}
+
 // RevokeLines takes every line of a batch that is still queued or running out of the
 // queue, whichever driver submitted it, and tells the workers. It stores nothing:
 // each line must have its result by then.
 func (cl *Client) RevokeLines(ctx context.Context, tenant, batch string) error {
-	id, err := parseBatchID(batch)
+	queued, err := cl.conn.LinesQueued(ctx, tenant, batch)
 	if err != nil {
 		return fmt.Errorf("revoke lines: %w", err)
 	}
-	stream, sameTime := cl.conn.n.jobsStream(Batch), id.String()[:12]
-	var subjects []string
-	err = cl.conn.eachSubject(ctx, stream, cl.conn.n.lines(tenant), func(subject string) {
-		if strings.HasPrefix(subject[lastToken(subject):], sameTime) {
-			subjects = append(subjects, subject)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("revoke lines: %w", err)
-	}
-	for _, subject := range subjects {
-		m, err := cl.conn.leaderGet(ctx, stream, question{LastFor: subject})
+	for id := range queued {
+		m, err := cl.conn.leaderGet(ctx, cl.conn.n.jobsStream(Batch), question{LastFor: cl.conn.n.lines(tenant, id.String())})
 		if errors.Is(err, errNotStored) {
 			continue
 		}

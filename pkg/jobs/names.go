@@ -54,8 +54,9 @@ func (n names) job(c Class, pool, tenant string, id ID) string {
 	return n.ns + ".jobs." + c.String() + "." + pool + "." + tenant + "." + id.String()
 }
 
-// lines selects the jobs of batches of one tenant, of all pools.
-func (n names) lines(tenant string) string { return n.classPrefix(Batch) + "*." + tenant + ".*" }
+// lines selects jobs of the class batch of one tenant, whatever their pool; "*" is
+// every job.
+func (n names) lines(tenant, job string) string { return n.classPrefix(Batch) + "*." + tenant + "." + job }
 
 func (n names) poolFilter(c Class, pool string) string {
 	return n.ns + ".jobs." + c.String() + "." + pool + ".>"
