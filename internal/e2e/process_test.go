@@ -51,7 +51,7 @@ var binaries = sync.OnceValues(func() (dir string, err error) {
 		return "", err
 	}
 	binariesDir = dir
-	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./cmd/frontend", "./cmd/worker")
+	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./cmd/frontend", "./cmd/worker", "./cmd/osiris")
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
