@@ -27,6 +27,7 @@ type commands struct {
 	Up       up         `cmd:"" help:"Run everything in this process: NATS, a frontend and a worker."`
 	Chat     chat       `cmd:"" help:"Ask a model; the answer comes as it is made, also over a connection that breaks."`
 	Batch    batch      `cmd:"" help:"Submit files of requests, and collect what they come to."`
+	Jobs     jobsCmd    `cmd:"" help:"Look into the queue: what became of a request; cancel it, run it again."`
 	Keys     keys       `cmd:"" help:"Create, list and revoke API keys."`
 	Webhooks webhooks   `cmd:"" help:"Create, list, delete and test webhooks, which are told of what has ended."`
 	Config   configCmds `cmd:"" help:"Check a configuration."`
