@@ -7,6 +7,7 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/batchpart"
 	"github.com/osiris/osiris/internal/service/frontendpart"
 	"github.com/osiris/osiris/internal/service/webhookpart"
 )
@@ -15,7 +16,7 @@ func main() {
 	program := service.Program{
 		Name: "frontend", Description: "Serves the OpenAI API over HTTP and puts each request into the queue.",
 		Reads: config.FrontendOnly, Flags: &service.FrontendFlags{},
-		Parts: []service.Starter{webhookpart.Starter(), frontendpart.Starter(frontendpart.Options{})},
+		Parts: []service.Starter{webhookpart.Starter(), batchpart.Starter(), frontendpart.Starter(frontendpart.Options{})},
 	}
 	os.Exit(service.Process(program.Run))
 }

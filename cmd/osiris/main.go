@@ -14,6 +14,7 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/batchpart"
 	"github.com/osiris/osiris/internal/service/frontendpart"
 	"github.com/osiris/osiris/internal/service/local"
 	"github.com/osiris/osiris/internal/service/webhookpart"
@@ -101,6 +102,7 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 		Name: name, Options: options, Config: cfg,
 		Parts: []service.Starter{
 			webhookpart.Starter(),
+			batchpart.Starter(),
 			workerpart.Starter(),
 			frontendpart.Starter(frontendpart.Options{FirstKey: true}),
 		},

@@ -24,6 +24,7 @@ func layers() []layer {
 		{"internal/embedded/...", nil, "the embedded server is a NATS like any other and knows nothing of jobs"},
 		{"internal/socket/...", nil, "a connection knows nothing of what is said on it"},
 		{"internal/frontend/...", []string{"internal/socket", "pkg/jobs", "pkg/protocol"}, "a frontend knows no provider and no worker: they scale and ship apart"},
+		{"internal/batch", []string{"pkg/jobs", "pkg/protocol"}, "it drives batches over the queue alone, and knows neither HTTP nor models"},
 		{"internal/webhook/...", []string{"pkg/jobs"}, "it posts what the queue hands it, and knows nothing of who serves requests"},
 		{
 			"internal/worker/...",
@@ -49,6 +50,10 @@ func layers() []layer {
 		{
 			"internal/service/frontendpart", []string{"internal/config", "internal/frontend", "internal/service", "pkg/jobs"},
 			"the frontend as a part of a program",
+		},
+		{
+			"internal/service/batchpart", []string{"internal/batch", "internal/config", "internal/service", "pkg/jobs"},
+			"the driver of batches as a part of a program",
 		},
 		{
 			"internal/service/webhookpart", []string{"internal/config", "internal/service", "internal/webhook"},

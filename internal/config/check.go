@@ -29,6 +29,8 @@ func checkText(kind, text string) *problem {
 		return checkSync(text)
 	case "header":
 		return checkHeader(text)
+	case "windows":
+		return checkWindows(text)
 	case "variable":
 		if !isVariable(text) {
 			return &problem{"is not the name of a variable", "write the name alone, such as OPENAI_API_KEY, not the key"}
@@ -125,6 +127,29 @@ func checkSync(text string) *problem {
 		return &problem{fmt.Sprintf("%q is neither always nor a duration", text), "write always, or at least 1ms, such as 1s"}
 	}
 	return nil
+}
+
+func checkWindows(text string) *problem {
+	for _, w := range (Batches{Windows: text}).WindowList() {
+		if window(w) == 0 {
+			return &problem{fmt.Sprintf("%q is no completion window", w), "write a number of m, h or d, such as 24h; several with commas between"}
+		}
+	}
+	return nil
+}
+
+// window reads a completion window; 0 is a malformed one.
+func window(text string) time.Duration {
+	for unit, length := range map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour} {
+		if digits, found := strings.CutSuffix(text, unit); found {
+			n, err := strconv.ParseUint(digits, 10, 16)
+			if err != nil {
+				return 0
+			}
+			return time.Duration(n) * length
+		}
+	}
+	return 0
 }
 
 func checkHeader(text string) *problem {

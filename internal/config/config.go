@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Config is what a program runs with. Load fills it; nothing changes it afterwards.
 //
@@ -21,6 +24,7 @@ type Config struct {
 	Frontend    Frontend            `yaml:"frontend"`
 	Files       Files               `yaml:"files"`
 	Worker      Worker              `yaml:"worker"`
+	Batches     Batches             `yaml:"batches"`
 	Webhooks    Webhooks            `yaml:"webhooks" restart:"yes"`
 	Providers   map[string]Provider `yaml:"providers" key:"name"`
 	Models      map[string]Model    `yaml:"models" key:"model"`
@@ -114,6 +118,24 @@ type Worker struct {
 	Reserved      int           `yaml:"reserved" default:"0" min:"0" help:"Slots kept free for interactive jobs. 0: an eighth of the slots."`
 	Breaker       Breaker       `yaml:"breaker"`
 	ShutdownGrace time.Duration `yaml:"shutdown_grace" default:"30s" min:"0s" help:"How long running jobs may go on after SIGTERM before they are handed to other workers."`
+}
+
+// Batches is how frontends run batches.
+type Batches struct {
+	Windows      string        `yaml:"windows" default:"24h" check:"windows" help:"Completion windows that batches may ask for, comma separated: numbers of m, h or d, such as 24h,7d. None may be longer than keep.results."`
+	MixedModels  bool          `yaml:"mixed_models" default:"false" restart:"yes" help:"Let the lines of a batch ask for different models."`
+	LinesInQueue int           `yaml:"lines_in_queue" default:"2000" min:"1" max:"100000" restart:"yes" help:"Most lines of batches that one frontend keeps in the queue of a pool. It keeps twice as many as the pool runs, 200 at least, so that slots never wait and autoscalers see what does."`
+	Running      int           `yaml:"running" default:"64" min:"1" max:"10000" restart:"yes" help:"Batches that one frontend drives at once, at one to three MB each; further ones wait."`
+	Drain        time.Duration `yaml:"drain" default:"10m" min:"0s" restart:"yes" help:"How long the running lines of a cancelled batch may take to end."`
+}
+
+// WindowList returns the windows one by one.
+func (b Batches) WindowList() []string {
+	var all []string
+	for w := range strings.SplitSeq(b.Windows, ",") {
+		all = append(all, strings.TrimSpace(w))
+	}
+	return all
 }
 
 // Webhooks is how frontends deliver events to the addresses of tenants.

@@ -29,6 +29,11 @@ func (d *decoder) checkNATS(cfg *Config) {
 	if cfg.Frontend.BackgroundTimeout > cfg.Keep.Results {
 		d.faultAt("frontend.background_timeout", &problem{"is longer than what comes of a request is kept", "raise keep.results, or lower it"})
 	}
+	for _, w := range cfg.Batches.WindowList() {
+		if window(w) > cfg.Keep.Results {
+			d.faultAt("batches.windows", &problem{w + " is longer than the results of lines are kept", "raise keep.results, or leave it out"})
+		}
+	}
 	// JetStream reserves what its streams may hold.
 	if need := 3*cfg.Queue.MaxBytes + cfg.Keep.EventsBytes + 3<<30; need > cfg.Embedded.MaxStore && n.URL == "" {
 		at := "embedded.max_store"

@@ -74,6 +74,7 @@ func frontendConfig(cfg *config.Config) frontend.Config {
 		MaxBody: int64(f.MaxBody), MaxBodies: int64(max(f.MaxBodies, f.MaxBody)), MaxWaiting: f.MaxWaiting, DefaultPool: cfg.Worker.Pool,
 		RequestTimeout: f.RequestTimeout, BackgroundTimeout: f.BackgroundTimeout, HoldBack: f.HoldBack, KeepAlive: f.KeepAlive, WriteStall: f.WriteStall,
 		MaxFile: int64(cfg.Files.MaxSize), TenantFiles: int64(cfg.Files.TenantBytes),
+		BatchWindows:   cfg.Batches.WindowList(),
 		AllowAnonymous: f.AllowAnonymous,
 	}
 }
