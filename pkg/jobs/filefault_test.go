@@ -97,7 +97,8 @@ func TestFileSweep(t *testing.T) {
 
 // A full disk refuses the file, says so, and keeps nothing of it.
 func TestFileStoreFull(t *testing.T) {
-	srv := startPlain(t, &server.Options{JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 512 << 20})
+	t.Parallel()
+	srv := startPlain(t, &server.Options{JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 768 << 20})
 	c := testConn(t, Config{
 		URL: srv.ClientURL(), MaxQueuedBytes: 1 << 20, MaxBodiesBytes: 1 << 20, MaxUsageBytes: 1 << 20, MaxEventsBytes: 1 << 20,
 	})
@@ -106,11 +107,11 @@ func TestFileStoreFull(t *testing.T) {
 	defer w.Abort()
 	piece := randomBody(1 << 20)
 	var err error
-	for n := 0; n < 600 && err == nil; n++ {
+	for n := 0; n < 900 && err == nil; n++ {
 		_, err = w.Write(piece)
 	}
 	if !errors.Is(err, ErrNoRoom) {
-		t.Fatalf("600 MB into 512 MB: %v", err)
+		t.Fatalf("900 MB into 768 MB: %v", err)
 	}
 	if _, err := w.Commit(t.Context()); !errors.Is(err, ErrNoRoom) {
 		t.Errorf("commit: %v", err)
