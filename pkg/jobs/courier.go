@@ -61,8 +61,9 @@ type CourierConfig struct {
 	// Pauses between the attempts at a delivery; nil: from seconds to hours, three
 	// days in all.
 	Pauses []time.Duration
-	// Ended hears of every attempt, from any goroutine. pause is that before the
-	// next attempt of a retried one.
+	// Ended hears of every attempt, from any goroutine, and of deliveries given up
+	// untried, whose webhook is known by id and tenant alone. pause is that before
+	// the next attempt of a retried one.
 	Ended  func(d *Delivery, r Receipt, fate Fate, pause time.Duration)
 	Logger *slog.Logger
 

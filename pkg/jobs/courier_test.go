@@ -290,6 +290,31 @@ func TestDeliveryIsGivenUp(t *testing.T) {
 	})
 }
 
+// A delivery that found no place until the stream would drop it is given up aloud.
+func TestDeliveryIsGivenUpUntried(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.webhook("acme")
+		busy := make(chan struct{})
+		b := mailbox{answer: func(ctx context.Context, _ *Delivery, _ int) Receipt {
+			close(busy)
+			<-ctx.Done()
+			return Receipt{}
+		}}
+		k := r.courierWith(&b, CourierConfig{Concurrency: 3})
+		r.notify("acme", NoticeBatchCompleted, "batch_1")
+		<-busy
+		k.skew.Store(int64(deliveryAge)) // whatever comes now is four days old
+		r.notify("acme", NoticeBatchCompleted, "batch_2")
+		within(t, 10*time.Second, "given up", func() bool {
+			_, fates := b.got()
+			return slices.Equal(fates, []Fate{FateFailed})
+		})
+		if posts, _ := b.got(); len(posts) != 1 {
+			t.Errorf("%d posts", len(posts))
+		}
+	})
+}
+
 // A courier that stops, or dies, in the middle of a delivery leaves it to another.
 func TestDeliverySurvivesItsCourier(t *testing.T) {
 	for _, death := range []bool{false, true} {

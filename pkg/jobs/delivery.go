@@ -98,7 +98,7 @@ func (k *Courier) deliver(m jetstream.Msg) {
 	d := &Delivery{Event: at[2], Body: m.Data(), Age: age, Test: e.Type == noticeTest}
 	if !d.Test { // someone waits for a test
 		if putOff := k.enter(hook, tenant); putOff > 0 {
-			_ = m.NakWithDelay(putOff)
+			k.putOff(m, d, &Webhook{ID: hook, Tenant: tenant}, putOff)
 			return
 		}
 		defer k.leave(hook, tenant)
@@ -125,6 +125,18 @@ func (k *Courier) deliver(m jetstream.Msg) {
 		k.learn(hook, r)
 	}
 	k.conclude(m, d, r)
+}
+
+// putOff hands back a delivery that found no place. One that the stream would drop
+// before it comes again is given up aloud.
+func (k *Courier) putOff(m jetstream.Msg, d *Delivery, w *Webhook, pause time.Duration) {
+	if d.Age+pause < deliveryAge-time.Hour {
+		_ = m.NakWithDelay(pause)
+		return
+	}
+	d.Webhook = w
+	k.remove(m)
+	k.cfg.Ended(d, Receipt{Fault: "its endpoint had no place for it for days"}, FateFailed, 0)
 }
 
 // attempt posts d while it holds the lease.

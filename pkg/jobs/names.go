@@ -56,7 +56,9 @@ func (n names) job(c Class, pool, tenant string, id ID) string {
 
 // lines selects jobs of the class batch of one tenant, whatever their pool; "*" is
 // every job.
-func (n names) lines(tenant, job string) string { return n.classPrefix(Batch) + "*." + tenant + "." + job }
+func (n names) lines(tenant, job string) string {
+	return n.classPrefix(Batch) + "*." + tenant + "." + job
+}
 
 func (n names) poolFilter(c Class, pool string) string {
 	return n.ns + ".jobs." + c.String() + "." + pool + ".>"
