@@ -157,7 +157,7 @@ func TestListKeptThatWaits(t *testing.T) {
 // A page of long answers ends early.
 func TestListKeptPageIsBounded(t *testing.T) {
 	page := &keptPage{q: KeptQuery{Limit: 10}}
-	long := &Kept{Result: &Result{Body: make([]byte, listBytes+1)}}
+	long := &Kept{Job: &Job{}, Result: &Result{Body: make([]byte, listBytes+1)}}
 	if page.add([]*Kept{nil, long}) {
 		t.Fatal("full before there is another")
 	}
