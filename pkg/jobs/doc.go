@@ -96,6 +96,11 @@
 //     there" that matters is the word of the stream's leader or of a conditional
 //     write (TestBodyIsReadBackAtOnce). Every test of the queue runs on one node
 //     and on a cluster of three.
+//  13. An event is handed out once to each webhook that takes it, however often it is
+//     told, and delivered at least once, whoever dies (TestNoticeIsToldOnce,
+//     TestDeliverySurvivesItsCourier). An endpoint that is slow or dead delays no
+//     other (TestSlowEndpointDelaysNobody), one that was deleted gets nothing more
+//     (TestDeletedWebhookIsLeftAlone).
 //
 // When nobody can be asked, time decides. A worker that is gone gives up its jobs
 // after 1 to 3 s, one that is only silent, or silent about a job, after 10 s; a
