@@ -133,13 +133,13 @@ func (c *call) next(wait time.Duration) (jobs.Event, error) {
 		if time.Now().Before(c.deadline) {
 			return ev, jobs.ErrSilent
 		}
-		return ev, protocol.ErrTimeout("The request took longer than " + c.cfg.RequestTimeout.String() + ".")
+		return ev, protocol.ErrTimeout("The request took longer than " + c.deadline.Sub(c.began).String() + ".")
 	}
 	switch stopCause(c.cause.Load()) {
 	case stopGone:
 		return ev, errGone
 	case stopShutdown:
-		return ev, errShutdown()
+		return ev, c.errShutdown()
 	}
 	return ev, errors.Join(errBroken, err)
 }
@@ -155,8 +155,18 @@ func (c *call) final(e *protocol.Error) *protocol.Error {
 	return &last
 }
 
-func errShutdown() *protocol.Error {
-	return protocol.ErrUnavailable("The server is shutting down. Please try again.", time.Second)
+// errShutdown says how to go on elsewhere.
+func (c *call) errShutdown() *protocol.Error {
+	text := "The server is shutting down. Please try again."
+	switch {
+	case c.reading == nil:
+	case c.reading.hidden:
+		text = "The server is shutting down, your request goes on. Please send it again with the same Idempotency-Key."
+	default:
+		text = "The server is shutting down, your request goes on. Please take its events up again at /v1/chat/completions/" +
+			c.reading.env.ID + "?stream=true, after the last one that you have."
+	}
+	return protocol.ErrUnavailable(text, time.Second)
 }
 
 // end closes the call: the job is cancelled unless it is done, and one line logged.

@@ -74,7 +74,7 @@ func (s *Server) getCompletion(fc *fiber.Ctx, c *call) error {
 		return s.streamCompletion(fc, c, id)
 	}
 	return s.answerKept(fc, c, func(ctx context.Context) (*jobs.Kept, error) {
-		return s.client.Kept(ctx, c.key.Tenant, id, jobs.KeptOptions{WithBody: true})
+		return s.client.Kept(ctx, c.key.Tenant, id, jobs.KeptOptions{SmallBody: true})
 	})
 }
 
@@ -157,7 +157,7 @@ func parseKeptQuery(fc *fiber.Ctx) (jobs.KeptQuery, error) {
 	}
 	args := fc.Request().URI().QueryArgs()
 	q := jobs.KeptQuery{
-		WithBody: true, Limit: list.limit, Descending: list.order == protocol.Descending,
+		SmallBody: true, Limit: list.limit, Descending: list.order == protocol.Descending,
 		Model: string(args.Peek("model")), Metadata: metadataParams(fc), Status: jobs.KeptStatus(args.Peek("status")),
 	}
 	if list.after != "" {
@@ -237,6 +237,7 @@ func (s *Server) listMessages(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return keptError(c, err)
 	}
+	c.resize(c.body + int64(len(kept.Job.Body))) // until the end of the call
 	page, err := protocol.MessagePage(c.param, kept.Job.Body, q.after, q.limit, q.order)
 	if err != nil {
 		return err

@@ -141,6 +141,36 @@ func TestBackgroundStream(t *testing.T) {
 	}
 }
 
+// A frontend that shuts down leaves kept jobs alone and says where they go on.
+func TestShutdownLeavesKeptJobs(t *testing.T) {
+	n := jobstest.One(t)
+	released := make(chan struct{})
+	b := startOn(t, n, anyone(), func(_ context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
+		if err := a.Chunk([]byte(chunk("Hel"))); err != nil {
+			return jobs.Outcome{}, err
+		}
+		<-released
+		return jobs.Outcome{}, a.Chunk([]byte(chunk("lo") + finish))
+	})
+	a := startOn(t, n, anyone(), nil)
+	resp := a.send(t.Context(), http.MethodPost, completions, with(`"store":true,"stream":true`))
+	defer resp.Body.Close()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = a.Shutdown(over)
+	cut, err := io.ReadAll(resp.Body)
+	id := resp.Header.Get("X-Request-Id")
+	if err != nil || !strings.HasPrefix(string(cut), "id: 1\n"+chunk("Hel")+`data: {"error":`) || !strings.HasSuffix(string(cut), "\n\n"+protocol.Done) ||
+		!strings.Contains(string(cut), completions+"/"+id) {
+		t.Errorf("%v %q", err, cut)
+	}
+	close(released)
+	_, rest := b.do(http.MethodGet, completions+"/"+id+"?stream=true&starting_after=1", "")
+	if want := "id: 2\n" + chunk("lo") + "id: 3\n" + finish + protocol.Done; strings.Join(eventsOf(string(rest)), "") != want {
+		t.Errorf("%q", rest)
+	}
+}
+
 // An answer that was made whole can be streamed, too: the same events for everybody.
 func TestStreamOfWhole(t *testing.T) {
 	r := start(t, anyone(), teller)

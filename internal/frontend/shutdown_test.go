@@ -113,7 +113,7 @@ func TestShutdownEndsAnswers(t *testing.T) {
 		t.Errorf("shutdown: %v", err)
 	}
 	body, err := io.ReadAll(stream.Body)
-	if want := chunk("Hel") + string(errShutdown().AppendEvent(nil)) + protocol.Done; err != nil || string(body) != want {
+	if want := chunk("Hel") + string((&call{}).errShutdown().AppendEvent(nil)) + protocol.Done; err != nil || string(body) != want {
 		t.Errorf("stream: %v %q", err, body)
 	}
 	got := <-plain

@@ -35,8 +35,9 @@ type Kept struct {
 
 // KeptOptions says what to read of a kept job.
 type KeptOptions struct {
-	WithBody bool // the request as well
-	Hidden   bool // a job that is kept for its idempotency key alone will do
+	WithBody  bool // the request as well
+	SmallBody bool // the request as well, unless it is too large for one message
+	Hidden    bool // a job that is kept for its idempotency key alone will do
 }
 
 // Kept returns a kept job as it is now. The error is ErrNotKept if the tenant has
@@ -63,9 +64,10 @@ func (cl *Client) kept(ctx context.Context, tenant string, id ID, opt KeptOption
 			return nil, err
 		}
 	}
-	if !opt.WithBody {
+	switch {
+	case !opt.WithBody && !opt.SmallBody:
 		k.Job.Body = nil
-	} else if rec.ref != nil {
+	case opt.WithBody && rec.ref != nil:
 		if k.Job.Body, err = cl.conn.loadBody(ctx, *rec.ref); err != nil {
 			return nil, err
 		}

@@ -28,7 +28,7 @@ type KeptQuery struct {
 	Model      string            // as the client named it; "" any
 	Metadata   map[string]string // pairs that it must have
 	Status     KeptStatus        // "": completed
-	WithBody   bool              // the requests as well, but for those too large for one message
+	SmallBody  bool              // the requests as well, but for those too large for one message
 }
 
 // ListKept returns a tenant's kept jobs in the order in which they were made, and
@@ -164,7 +164,7 @@ func (cl *Client) readSelected(ctx context.Context, tenant string, q KeptQuery, 
 	if err != nil || k.Status != q.Status {
 		return nil, err
 	}
-	if !q.WithBody {
+	if !q.SmallBody {
 		k.Job.Body = nil
 	}
 	return k, nil
