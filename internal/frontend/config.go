@@ -20,6 +20,8 @@ type Config struct {
 	MaxFile int64
 	// TenantFiles is how many bytes all files of a tenant may have together. 10 GB.
 	TenantFiles int64
+	// StoreWait is how long a part of a file may take to be stored or read. 30 s.
+	StoreWait time.Duration
 	// RequestTimeout bounds a request from its arrival to its last byte. 10 min.
 	RequestTimeout time.Duration
 	// BackgroundTimeout bounds a background request, waiting included. 24 h.
@@ -67,6 +69,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxBodies, max(c.MaxBody, 256<<20))
 	orDefault(&c.MaxFile, 512_000_000)
 	orDefault(&c.TenantFiles, 10_000_000_000)
+	orDefault(&c.StoreWait, 30*time.Second)
 	orDefault(&c.RequestTimeout, 10*time.Minute)
 	orDefault(&c.BackgroundTimeout, 24*time.Hour)
 	orDefault(&c.HoldBack, 5*time.Second)
@@ -103,6 +106,7 @@ func (c Config) check() error {
 	}
 	positive("MaxFile", c.MaxFile)
 	positive("TenantFiles", c.TenantFiles)
+	positive("StoreWait", int64(c.StoreWait))
 	positive("RequestTimeout", int64(c.RequestTimeout))
 	positive("BackgroundTimeout", int64(c.BackgroundTimeout))
 	positive("HoldBack", int64(c.HoldBack))

@@ -179,7 +179,7 @@ func (b *fileBody) writeRange(w io.Writer, r byteRange) (int64, error) {
 	}
 	written := int64(0)
 	for written < r.length {
-		late := time.AfterFunc(storeWait, func() { b.cancel(errStoreStalled) })
+		late := time.AfterFunc(b.call.cfg.StoreWait, func() { b.cancel(errStoreStalled) })
 		data, err := b.file.Next(r.length - written)
 		late.Stop()
 		if err != nil {

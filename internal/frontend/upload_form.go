@@ -25,8 +25,6 @@ const (
 	// uploadMemory is what an upload takes while it runs: a few parts of the file and
 	// the beginning of its first line.
 	uploadMemory = 4 << 20
-	// storeWait is how long a part of a file may take to be stored.
-	storeWait = 30 * time.Second
 	// longestField bounds the value of a plain field.
 	longestField = 4 << 10
 )
@@ -172,7 +170,7 @@ func (u *uploadReader) sizeLimit() int64 {
 // store writes to the store, for a limited time. The sender is not blamed for it.
 func (u *uploadReader) store(p []byte) error {
 	began := time.Now()
-	late := time.AfterFunc(storeWait, func() { u.cancel(errStoreStalled) })
+	late := time.AfterFunc(u.c.cfg.StoreWait, func() { u.cancel(errStoreStalled) })
 	_, err := u.writer.Write(p)
 	late.Stop()
 	if time.Since(began) > time.Second && u.c.conn != nil {
@@ -212,7 +210,7 @@ func (u *uploadReader) commit(id string) (jobs.File, error) {
 		f.Expires = f.Created.Add(age)
 	}
 	u.writer.Describe(f)
-	late := time.AfterFunc(storeWait, func() { u.cancel(errStoreStalled) })
+	late := time.AfterFunc(u.c.cfg.StoreWait, func() { u.cancel(errStoreStalled) })
 	defer late.Stop()
 	f, err := u.writer.Commit(u.ctx)
 	return f, fileError(err)

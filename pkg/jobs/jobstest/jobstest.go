@@ -30,8 +30,8 @@ import (
 
 // NATS is what one test sees: servers and a namespace that no other test uses.
 // Its methods besides Config and Connect (URL, URLs, Kill, Restart, Leader,
-// Nodes, Server) are those of the servers; only tests run by EachOwn may stop
-// them.
+// Nodes, Server) are those of the servers; only tests run by EachOwn, or
+// with Own, may stop them.
 type NATS struct{ *natstest.NATS }
 
 // Each runs f as the subtests "one" and "three", on servers that the tests of a
@@ -55,6 +55,9 @@ func One(t testing.TB) *NATS { return &NATS{natstest.Shared(t, 1)} }
 
 // Three returns the shared cluster with a fresh namespace.
 func Three(t testing.TB) *NATS { return &NATS{natstest.Shared(t, 3)} }
+
+// Own returns fresh servers that end with t, which may kill and restart them.
+func Own(t testing.TB, nodes int) *NATS { return &NATS{natstest.Own(t, nodes)} }
 
 // Main runs a package's tests, stops the shared servers, fails on leaked
 // goroutines, except those that ignore names, and exits the process.
