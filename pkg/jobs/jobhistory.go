@@ -171,9 +171,7 @@ func (h *JobHistory) addUsage(line []byte) error {
 	if r.Job != h.ID.String() {
 		return nil
 	}
-	same := func(have UsageRecord) bool {
-		return have.Attempt == r.Attempt && have.Worker == r.Worker && have.Status == r.Status
-	}
+	same := func(have UsageRecord) bool { return have.Attempt == r.Attempt && have.Time.Equal(r.Time) }
 	if !slices.ContainsFunc(h.Attempts, same) { // stored twice
 		h.Attempts = append(h.Attempts, r)
 	}

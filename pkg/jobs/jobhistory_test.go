@@ -92,7 +92,7 @@ func TestRetryJob(t *testing.T) {
 			t.Fatal(err)
 		}
 		after := r.historyOf(kept.ID, StateFinished)
-		if len(after.Attempts) < 1 || after.Result.Status != Completed {
+		if len(after.Attempts) != 2 || after.Result.Status != Completed {
 			t.Errorf("retried: %+v", after)
 		}
 		if err := r.conn.RetryJob(t.Context(), kept.ID); !errors.Is(err, ErrNotFailed) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -102,6 +103,29 @@ func (c *Conn) RetryJob(ctx context.Context, id ID) error {
 	return nil
 }
 
+// awaitGone returns when a job that has ended has left the queue, which is a moment
+// later: what is published before that would be taken for the ended one.
+func (c *Conn) awaitGone(ctx context.Context, j *Job) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, goneWait, errors.New("it has ended only just now: try again in a minute"))
+	defer cancel()
+	for {
+		_, err := c.leaderGet(ctx, c.n.jobsStream(j.Class), question{LastFor: c.n.job(j.Class, j.Pool, j.Tenant, j.ID)})
+		if err != nil {
+			return unlessNotStored(err)
+		}
+		select {
+		case <-time.After(goneLook):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+const (
+	goneWait = 5 * time.Second
+	goneLook = 50 * time.Millisecond
+)
+
 func (c *Conn) retry(ctx context.Context, rec *record) error {
 	group, name := rec.job.resultName()
 	subject := c.n.result(rec.job.Tenant, group, name)
@@ -120,6 +144,9 @@ func (c *Conn) retry(ctx context.Context, rec *record) error {
 		return ErrUnknownJob
 	case result.Status != Errored:
 		return fmt.Errorf("%w: it is %s", ErrNotFailed, stateOfResult(result.Status))
+	}
+	if err := c.awaitGone(ctx, rec.job); err != nil {
+		return err
 	}
 	keep := *rec.job.Keep
 	keep.Repeat = true
