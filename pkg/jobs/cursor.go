@@ -6,7 +6,7 @@ import "bytes"
 // from one on, in order, none twice, and of one attempt only.
 //
 // Invariant: what it gives is one contiguous suffix of one attempt's events, after
-// the number that was asked for (TestCursor, TestAnySuffix).
+// the number that was asked for (TestCursor, TestCursorNeverSkips, TestFollow).
 type cursor struct {
 	next    uint64 // number of the event that the reader wants
 	attempt uint32 // whose events it gets; 0: none was seen

@@ -39,6 +39,7 @@ type feed struct {
 	handed bool   // the reader got an event from here
 	over   bool   // it got the final one
 	silent time.Duration
+	broken uint64 // how often the connection was, when it last read what is stored
 
 	pending []replayMessage // came live and are not offered yet
 	retried bool            // the first of them showed a gap, which was read since
@@ -132,12 +133,13 @@ func (f *feed) advance(ctx context.Context) error {
 // readStored shows the cursor what is stored, to its present end, or until the
 // reader got something.
 func (f *feed) readStored(ctx context.Context, some bool) error {
+	c := f.cl.conn
+	f.broken = c.nc.Stats().Reconnects
 	if !f.job.Stream {
 		return nil // its events are no text
 	}
-	c := f.cl.conn
 	stream, subject := c.n.replayStream(), c.n.replay(f.id)
-	for !f.over && !(some && f.handed) {
+	for !f.over && !(some && f.handed) && !f.whole() {
 		if err := f.room(ctx); err != nil {
 			return err
 		}
@@ -202,10 +204,11 @@ func (f *feed) take(ctx context.Context, verdict offered, e Event) error {
 }
 
 // hear goes on with what comes, until the job has ended, something is missing, or
-// it was silent for long.
+// may be: after a silence, or a break of the connection.
 func (f *feed) hear(ctx context.Context) error {
-	quiet := time.NewTimer(f.silent)
-	defer quiet.Stop()
+	since := time.Now()
+	tick := time.NewTicker(silentFirst)
+	defer tick.Stop()
 	for {
 		more, err := f.heard(ctx)
 		if err != nil || !more {
@@ -218,14 +221,19 @@ func (f *feed) hear(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-f.live.wake:
-			quiet.Reset(f.silent)
+			since = time.Now()
 		case <-f.told:
 			if err := f.cl.conn.confirm(ctx, f.tenant, f.id); err != nil {
 				return err
 			}
 			return f.look(ctx)
-		case <-quiet.C:
-			return f.doubt(ctx)
+		case <-tick.C:
+			if f.cl.conn.nc.Stats().Reconnects != f.broken {
+				return f.look(ctx)
+			}
+			if time.Since(since) >= f.silent {
+				return f.doubt(ctx)
+			}
 		}
 	}
 }

@@ -27,15 +27,20 @@ func (f *feed) settle(r *Result) {
 	}
 }
 
+// whole reports whether the reader has all events of a stream that was completed.
+func (f *feed) whole() bool {
+	r := f.result
+	return r != nil && r.Status == Completed && r.Events > 0 && f.cursor.attempt == r.Attempt && f.cursor.next > r.Events
+}
+
 // conclude ends the feed by the result, once everything that is stored was read.
 func (f *feed) conclude() error {
 	r := f.result
-	whole := f.cursor.attempt == r.Attempt && f.cursor.next > r.Events // the reader has all events
-	has := f.cursor.attempt == 0 && f.after >= r.Events                // had them when it came
+	had := f.cursor.attempt == 0 && r.Events > 0 && f.after >= r.Events // all events, when it came
 	switch failure := r.Failure(); {
 	case failure != nil:
 		f.fail(failure)
-	case f.job.Stream && r.Events > 0 && (whole || has):
+	case f.job.Stream && (had || f.whole()):
 		f.finish()
 	case !f.job.Stream, f.after == 0 && !f.handed:
 		f.answer()

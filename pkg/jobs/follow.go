@@ -53,8 +53,11 @@ func (cl *Client) Follow(ctx context.Context, tenant string, id ID, after uint64
 }
 
 func (cl *Client) follow(ctx context.Context, tenant string, id ID, after uint64) (*Replay, error) {
-	if !validToken(tenant) {
+	switch {
+	case !validToken(tenant):
 		return nil, ErrNotKept
+	case cl.ctx.Err() != nil:
+		return nil, ErrClosed
 	}
 	r := &Replay{wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{})}
 	r.feed = feed{

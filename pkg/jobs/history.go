@@ -22,8 +22,8 @@ var errNoBatch = errors.New("stream answers no batches")
 // replica has a beginning of what the leader has, so its copy will do for all but
 // the end.
 func (c *Conn) page(ctx context.Context, stream, subject string, seq uint64) ([]*stored, error) {
-	list, err := c.directPage(ctx, stream, question{Seq: seq, NextFor: subject, Batch: pageMessages, Bytes: pageBytes})
-	if len(list) > 0 && (err == nil || ctx.Err() == nil) {
+	list, _ := c.directPage(ctx, stream, question{Seq: seq, NextFor: subject, Batch: pageMessages, Bytes: pageBytes})
+	if len(list) > 0 {
 		return list, nil
 	}
 	return c.leaderPage(ctx, stream, subject, seq)

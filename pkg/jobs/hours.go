@@ -105,6 +105,7 @@ func selectIDs(ids []ID, after ID, descending bool) []ID {
 		}
 		return bytes.Compare(a[:], b[:])
 	})
+	ids = slices.Compact(ids) // a part may have moved while others were read
 	if after.IsZero() {
 		return ids
 	}

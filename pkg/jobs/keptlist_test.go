@@ -17,13 +17,15 @@ func (r *rig) list(cl *Client, tenant string, q KeptQuery) (ids []ID) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		if ids == nil {
+			r.listedByHours(cl, tenant, q, items, more)
+		}
 		for _, k := range items {
 			if k.Job.Body != nil {
 				r.t.Error("listed with its request")
 			}
 			ids = append(ids, k.Job.ID)
 		}
-		r.listedByHours(cl, tenant, q, items, more)
 		if !more {
 			return ids
 		}
@@ -105,9 +107,9 @@ func TestListKept(t *testing.T) {
 			"odd pages":  {KeptQuery{Limit: 77}, completed},
 			"one page":   {KeptQuery{Limit: 1000}, completed},
 			"after one":  {KeptQuery{Limit: 100, After: completed[399]}, completed[400:]},
-			"cancelled":  {KeptQuery{Status: KeptCancelled}, pick(func(i int) bool { return i%10 == 0 })},
-			"none":       {KeptQuery{Status: KeptFailed}, nil},
-			"model":      {KeptQuery{Model: "m1"}, pick(func(i int) bool { return i%10 > 1 && i%3 == 1 })},
+			"cancelled":  {KeptQuery{Status: KeptCancelled, Limit: 60}, pick(func(i int) bool { return i%10 == 0 })},
+			"none":       {KeptQuery{Status: KeptFailed, Limit: 60}, nil},
+			"model":      {KeptQuery{Model: "m1", Limit: 60}, pick(func(i int) bool { return i%10 > 1 && i%3 == 1 })},
 			"metadata":   {KeptQuery{Metadata: map[string]string{"tens": "0"}}, completed[1:8]},
 			"as changed": {KeptQuery{Metadata: map[string]string{"tens": "none"}}, completed[:1]},
 		} {
@@ -148,7 +150,8 @@ func TestListKeptThatWaits(t *testing.T) {
 		r.events(runs, mark(replayStarted, 1, 1))
 		for status, want := range map[KeptStatus]ID{KeptQueued: waits.ID, KeptRunning: runs.ID, KeptFailed: over.ID} {
 			within(t, 10*time.Second, string(status)+" is listed", func() bool {
-				return slices.Equal(r.list(cl, "acme", KeptQuery{Status: status}), []ID{want})
+				items, more, err := cl.ListKept(t.Context(), "acme", KeptQuery{Status: status})
+				return err == nil && !more && len(items) == 1 && items[0].Job.ID == want
 			})
 		}
 	})
