@@ -69,7 +69,7 @@ func (d *Deliverer) ended(v *jobs.Delivery, r jobs.Receipt, fate jobs.Fate, paus
 	}
 	level, message := slog.LevelDebug, "webhook delivered"
 	switch {
-	case r.Gone:
+	case r.Gone && !v.Test:
 		level, message = slog.LevelWarn, "webhook switched off: its receiver is gone"
 	case fate == jobs.FateRetried:
 		level, message = slog.LevelWarn, "webhook not delivered, tried again later"

@@ -135,8 +135,8 @@ func (k *Courier) putOff(m jetstream.Msg, d *Delivery, w *Webhook, pause time.Du
 		return
 	}
 	d.Webhook = w
-	k.remove(m)
 	k.cfg.Ended(d, Receipt{Fault: "its endpoint had no place for it for days"}, FateFailed, 0)
+	k.remove(m)
 }
 
 // attempt posts d while it holds the lease.
@@ -168,30 +168,34 @@ func (k *Courier) conclude(m jetstream.Msg, d *Delivery, r Receipt) {
 	case d.Test:
 		k.report(d, r)
 		again = false
-	case r.Delivered:
+	case r.Delivered, r.Gone:
 		again = false
-	case r.Gone:
-		again = false
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(k.root), courierStep)
-		defer cancel()
-		if err := k.c.disableWebhook(ctx, d.Webhook.Tenant, d.Webhook.ID); err != nil {
-			k.log.Warn("webhook that is gone stays switched on", "webhook", d.Webhook.ID, "error", err)
-		}
+	}
+	if again {
+		pause = jitter(max(pause, min(r.RetryAfter, maxRetryAfter)))
+		k.cfg.Ended(d, r, FateRetried, pause)
+		_ = m.NakWithDelay(pause)
+		return
 	}
 	fate := FateFailed
-	switch {
-	case r.Delivered:
+	if r.Delivered {
 		fate = FateDelivered
-	case again:
-		fate = FateRetried
-		pause = jitter(max(pause, min(r.RetryAfter, maxRetryAfter)))
-		_ = m.NakWithDelay(pause)
 	}
-	if !again {
-		pause = 0
-		k.remove(m)
+	k.cfg.Ended(d, r, fate, 0)
+	if r.Gone && !d.Test {
+		k.disable(d.Webhook)
 	}
-	k.cfg.Ended(d, r, fate, pause)
+	k.remove(m)
+}
+
+// disable switches off a webhook whose receiver is gone. If that fails, the next
+// event tries again.
+func (k *Courier) disable(w *Webhook) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.root), courierStep)
+	defer cancel()
+	if err := k.c.disableWebhook(ctx, w.Tenant, w.ID); err != nil {
+		k.log.Warn("webhook that is gone stays switched on", "webhook", w.ID, "error", err)
+	}
 }
 
 // remove takes m out of its queue. That it is confirmed spares a repetition if the
