@@ -16,9 +16,16 @@
 //   - Exactly one closing frame reaches each client: [DONE] after a complete answer,
 //     or one error event and [DONE]. A stream that broke inside is cut without the
 //     end of the HTTP body, so that it never looks complete.
+//   - A kept job belongs to its tenant and to no connection: leaving it, or shutting
+//     down, stops nothing. Whoever reads it gets its events by their numbers, each
+//     once and in order, from whichever frontend (TestResume).
+//   - A key for idempotency is claimed after everything that can refuse the request and
+//     before anything is made. Whoever finds a claim and nothing behind it makes what
+//     it names (TestCreatorDies); of several that do, one does (TestSameKeyAtOnce).
+//   - What another tenant has is not there: 404, never 403 (TestNotStored).
 //   - A file is in no memory as a whole: an upload is stored as it arrives, a download
 //     read as the client takes it. What was not committed is removed.
-//   - A client that left is noticed within Config.Poll and its job cancelled. One that
+//   - A client that left is noticed within Config.Poll and its plain job cancelled. One that
 //     takes nothing for Config.WriteStall has its connection reset, so that the kernel
 //     forgets what is buffered for it; one that takes a little now and then is served.
 //     Neither hurts anybody else.
