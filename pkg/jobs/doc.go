@@ -21,8 +21,8 @@
 // A plain job belongs to the connection that asked for it. A kept job (Job.Keep)
 // outlives it, its frontend and its workers: its record is stored before it is
 // published, its events beside what live readers get, its result before it is
-// removed, and only Revoke ends it early. Lines of a batch are kept jobs whose
-// record is the batch's file.
+// removed, and only CancelKept and DeleteKept end it early. Lines of a batch are
+// kept jobs whose record is the batch's file; Revoke ends those.
 //
 //	record ──► job ──► attempt ──► stored events ──► result (the first one stands)
 //
@@ -101,6 +101,18 @@
 //     TestDeliverySurvivesItsCourier). An endpoint that is slow or dead delays no
 //     other (TestSlowEndpointDelaysNobody), one that was deleted gets nothing more
 //     (TestDeletedWebhookIsLeftAlone).
+//
+//  14. Any number of readers follow a kept job from any event on, through any
+//     frontend: exactly the events after it, of one attempt, in order, none twice,
+//     then one Done or Failed (TestCursor, TestFollow, TestFollowAcrossWorkers,
+//     TestFollowOverRestarts). What is no longer stored is said to be gone, unless
+//     the result has all of it (TestFollowAgedEvents). A slow reader goes back to
+//     what is stored and holds up nobody (TestFollowSlowly).
+//  15. A kept job that has a record and neither a result nor a place in the queue is
+//     queued again when somebody asks (TestKeptIsNeverLost); one that was deleted
+//     never comes back, whoever still runs it (TestDeleteKeptWhileItRuns). An
+//     idempotency key has one owner (TestClaimedTogether). What is another tenant's
+//     cannot be told from what is not there (TestKeptIsTheOwners).
 //
 // When nobody can be asked, time decides. A worker that is gone gives up its jobs
 // after 1 to 3 s, one that is only silent, or silent about a job, after 10 s; a
