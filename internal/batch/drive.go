@@ -81,8 +81,12 @@ func (v *drive) nudge() {
 // claim makes this turn the only one that may write: it raises the fence. The first
 // turn of a batch also finds its input and holds it.
 func (v *drive) claim(ctx context.Context) error {
-	for {
+	for began := time.Now(); ; {
 		b, err := v.d.conn.Batch(ctx, v.run.Tenant, v.run.Batch)
+		if errors.Is(err, jobs.ErrNoBatch) && time.Since(began) < creating && ctx.Err() == nil {
+			sleep(ctx, creating/100)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -106,6 +110,9 @@ func (v *drive) claim(ctx context.Context) error {
 		return err
 	}
 }
+
+// creating is how long a batch may come after its run.
+const creating = 2 * time.Second
 
 // hold finds the input and keeps it readable while the batch runs; nil if there is
 // none.

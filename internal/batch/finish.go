@@ -44,7 +44,14 @@ func (v *drive) finish(ctx context.Context) error {
 		return nil // cancelled meanwhile: another step
 	}
 	if !v.expired {
-		if err := v.update(ctx, "finalize", func(b *protocol.Batch) bool { return b.Finalize(time.Now()) }); err != nil {
+		err := v.update(ctx, "finalize", func(b *protocol.Batch) bool {
+			if !b.Finalize(time.Now()) {
+				return false
+			}
+			b.Count(v.progress.completed, v.progress.failed)
+			return true
+		})
+		if err != nil {
 			return err
 		}
 	}
