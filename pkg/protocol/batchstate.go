@@ -78,7 +78,7 @@ func (b *Batch) Count(completed, failed int) bool {
 		return false
 	}
 	was := b.Counts
-	b.Counts.Completed = max(was.Completed, min(completed, was.Total))
+	b.Counts.Completed = max(was.Completed, min(completed, was.Total-was.Failed))
 	b.Counts.Failed = max(was.Failed, min(failed, was.Total-b.Counts.Completed))
 	return b.Counts != was
 }
