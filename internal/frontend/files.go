@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"mime"
 	"strconv"
 	"time"
 
@@ -38,12 +37,11 @@ func (s *Server) createFile(fc *fiber.Ctx, c *call) error {
 		return errNoRoom()
 	}
 	c.body += uploadMemory
-	_, params, _ := mime.ParseMediaType(string(h.ContentType())) // refusesUpload has checked it
 	plain, err := inflating(body, string(h.ContentEncoding()))
 	if err != nil {
 		return body.blame(err)
 	}
-	u := s.newUploadReader(c, plain, params["boundary"])
+	u := s.newUploadReader(c, plain, boundaryOf(h))
 	defer u.close()
 	if err := u.read(); err != nil {
 		return body.blame(u.explain(err))

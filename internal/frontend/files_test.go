@@ -198,6 +198,8 @@ func TestUploadThatIsNoForm(t *testing.T) {
 		"JSON":         {"application/json", `{"purpose":"batch"}`, "Invalid content type"},
 		"no type":      {"", body, "Invalid content type"},
 		"no boundary":  {"multipart/form-data", body, "Invalid content type"},
+		"long":         {"multipart/form-data; boundary=" + strings.Repeat("x", 71), body, "Invalid content type"},
+		"mixed":        {strings.Replace(kind, "form-data", "mixed", 1), body, "Invalid content type"},
 		"other":        {"multipart/form-data; boundary=other", body, "The body could not be parsed"},
 		"cut":          {kind, body[:len(body)-10], "The body could not be parsed"},
 		"empty":        {kind, "", "The body could not be parsed"},

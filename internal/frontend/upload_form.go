@@ -35,13 +35,24 @@ func (s *Server) refusesUpload(h *fasthttp.RequestHeader, length int64) error {
 	if _, err := s.authenticate(h, cfg); err != nil {
 		return err
 	}
-	if _, _, err := mime.ParseMediaType(string(h.ContentType())); err != nil || h.MultipartFormBoundary() == nil {
+	if boundaryOf(h) == "" {
 		return protocol.ErrInvalid("", "", "Invalid content type: expected multipart/form-data with a boundary.")
 	}
 	if length > cfg.MaxFile+formMargin {
 		return protocol.ErrFileTooLarge(cfg.MaxFile)
 	}
 	return nil
+}
+
+// boundaryOf returns what separates the parts of a form, "" if there is no valid
+// one (RFC 2046, section 5.1.1).
+func boundaryOf(h *fasthttp.RequestHeader) string {
+	const longest = 70
+	kind, params, err := mime.ParseMediaType(string(h.ContentType()))
+	if boundary := params["boundary"]; err == nil && kind == "multipart/form-data" && len(boundary) <= longest {
+		return boundary
+	}
+	return ""
 }
 
 // uploadReader reads an upload: its fields, and its file into the store.
