@@ -17,6 +17,9 @@ import (
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
+// downloadMemory is what the parts of a file take that are read ahead of a client.
+const downloadMemory = 2 << 20
+
 // getContent answers GET and HEAD of /v1/files/{id}/content.
 func (s *Server) getContent(fc *fiber.Ctx, c *call) error {
 	f, err := s.fileOf(fc, c)
@@ -36,6 +39,11 @@ func (s *Server) getContent(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		h.Set("Content-Range", "bytes */"+strconv.FormatInt(f.Bytes, 10))
 		return errRange()
+	}
+	if need := min(f.Bytes, downloadMemory); s.bodies.all(need, c.cfg.MaxBodies) {
+		c.body += need
+	} else {
+		return errNoRoom()
 	}
 	h.Set("Content-Disposition", disposition(f.Filename))
 	b := newFileBody(s, c, f)

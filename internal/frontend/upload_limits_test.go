@@ -2,12 +2,17 @@ package frontend
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // sized is an upload's head with the length of its body.
@@ -56,6 +61,44 @@ func TestUploadsAtATime(t *testing.T) {
 	eventually(t, "memory given back", func() bool { return r.bodies.inUse() == 0 })
 	if resp, got := readResponse(t, r.raw(head+body)); resp.StatusCode != 200 {
 		t.Errorf("afterwards: %s %s", resp.Status, got)
+	}
+}
+
+// Downloads too, as long as their clients take them.
+func TestDownloadsAtATime(t *testing.T) {
+	r := start(t, Config{AllowAnonymous: true, MaxBody: 1 << 20, MaxBodies: downloadMemory + 1<<20}, nil)
+	small := r.upload([]field{{"purpose", "user_data", ""}, {"file", "x", "a"}})
+	large := r.upload([]field{{"purpose", "user_data", ""}, {"file", strings.Repeat("x", 30<<20), "b"}})
+	path := func(f fileObject) string { return "/v1/files/" + f.ID + "/content" }
+	first := r.send(t.Context(), http.MethodGet, path(large), "")
+	resp, got := r.do(http.MethodGet, path(large), "")
+	wantError(t, resp, got, 503, "service_unavailable_error", "server_is_overloaded")
+	if resp, _ := r.do(http.MethodGet, path(small), ""); resp.StatusCode != 200 {
+		t.Errorf("a small one: %s", resp.Status)
+	}
+	if n, err := io.Copy(io.Discard, first.Body); n != large.Bytes || err != nil {
+		t.Errorf("the first: %d bytes, %v", n, err)
+	}
+	_ = first.Body.Close()
+	eventually(t, "memory given back", func() bool { return r.bodies.inUse() == 0 })
+	if resp, _ := r.do(http.MethodHead, path(large), ""); resp.StatusCode != 200 {
+		t.Errorf("afterwards: %s", resp.Status)
+	}
+	if n := r.bodies.inUse(); n != 0 {
+		t.Errorf("%d bytes are not given back", n)
+	}
+}
+
+func TestFileErrors(t *testing.T) {
+	for status, err := range map[int]error{
+		507: fmt.Errorf("write file: %w", jobs.ErrNoRoom), 503: errStoreStalled, 500: errors.New("other"), 413: protocol.ErrFileTooLarge(1),
+	} {
+		if e := protocol.AsError(fileError(err)); e.Status != status {
+			t.Errorf("%v: status %d, want %d", err, e.Status, status)
+		}
+	}
+	if fileError(nil) != nil {
+		t.Error("no error became one")
 	}
 }
 
