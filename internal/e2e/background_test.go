@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// kept is the part of a stored completion that the tests look at.
-type kept struct {
+// left is the part of a stored completion that the tests look at.
+type left struct {
 	ID     string `json:"id"`
 	Status string `json:"status"`
 }
@@ -38,7 +38,7 @@ func (c *client) get(ctx context.Context, path string) (status int, body string,
 func (c *client) leave(t *testing.T, model, text string, more ...object) string {
 	t.Helper()
 	a := c.ask(t, chat(model, text, false, append(more, object{"background": true})...))
-	var k kept
+	var k left
 	if err := json.Unmarshal([]byte(a.body), &k); err != nil || a.status != http.StatusOK || k.ID == "" {
 		t.Fatalf("status %d: %s", a.status, a.body)
 	}
@@ -53,7 +53,7 @@ func (c *client) collect(t *testing.T, id, text string) {
 	t.Helper()
 	eventually(t, patience, "the completion", func(ctx context.Context) error {
 		status, body, err := c.get(ctx, "/chat/completions/"+id)
-		var k kept
+		var k left
 		if err == nil {
 			err = json.Unmarshal([]byte(body), &k)
 		}
@@ -64,9 +64,9 @@ func (c *client) collect(t *testing.T, id, text string) {
 	})
 }
 
-// TestBackgroundSurvivesEverything: everything is killed at once while background
+// TestWaitingWorkSurvivesEverything: everything is killed at once while background
 // requests run and wait, and started again. Every answer arrives.
-func TestBackgroundSurvivesEverything(t *testing.T) {
+func TestWaitingWorkSurvivesEverything(t *testing.T) {
 	i := install(t, 1, 1, "--slots", "4")
 	texts := map[string]string{}
 	for n := range 12 {
