@@ -144,10 +144,13 @@ func (c *call) next(wait time.Duration) (jobs.Event, error) {
 	return ev, errors.Join(errBroken, err)
 }
 
-// final is the failure of the call's job. One that is kept stays as it is: asking
-// again with the same key would only show it again.
+// final is the failure of the call's job. Under an idempotency key it stays as it is:
+// asking again would only show it again, unless the queue never took the job.
 func (c *call) final(e *protocol.Error) *protocol.Error {
-	if c.reading == nil {
+	if c.reading == nil || !c.reading.keyed {
+		return e
+	}
+	if own, ok := c.stream.(*jobs.Stream); ok && !own.Stored() {
 		return e
 	}
 	last := *e

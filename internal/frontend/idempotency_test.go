@@ -222,19 +222,27 @@ func TestLongKey(t *testing.T) {
 func TestKeyedFailure(t *testing.T) {
 	var runs atomic.Int64
 	r := start(t, anyone(), counting(&runs, func(context.Context, *jobs.Attempt) (jobs.Outcome, error) {
-		return jobs.Outcome{}, protocol.ErrUpstream("it broke")
+		e := protocol.ErrUpstream("it broke")
+		e.RetryAfter = time.Second
+		return jobs.Outcome{}, e
 	}))
 	for name, request := range map[string]string{"json": plainRequest, "stream": streamRequest} {
 		runs.Store(0)
 		for range 3 {
 			resp, body := r.post(request, "Idempotency-Key", name)
-			if message := wantError(t, resp, body, http.StatusBadGateway, "server_error", ""); message != "it broke" || resp.Header.Get("X-Should-Retry") != "false" {
+			if message := wantError(t, resp, body, http.StatusBadGateway, "server_error", ""); message != "it broke" ||
+				resp.Header.Get("X-Should-Retry") != "false" || resp.Header.Get("Retry-After") != "" {
 				t.Errorf("%s: %s %v", name, message, resp.Header)
 			}
 		}
 		if n := runs.Load(); n != 1 {
 			t.Errorf("%s: %d calls", name, n)
 		}
+	}
+	resp, body := r.post(with(`"store":true`)) // without a key the next one is another
+	wantError(t, resp, body, http.StatusBadGateway, "server_error", "")
+	if resp.Header.Get("X-Should-Retry") != "" || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("stored without a key: %v", resp.Header)
 	}
 }
 

@@ -18,6 +18,7 @@ type reading struct {
 	env          protocol.Envelope
 	includeUsage bool
 	after        uint64 // the last event that the client has
+	keyed        bool   // it was asked for with an idempotency key
 	hidden       bool   // it is kept for its idempotency key alone
 	retrieved    bool   // the client asks for what is kept: the job's failure is no failure of the request
 }
@@ -46,7 +47,7 @@ func (s *Server) keptChat(fc *fiber.Ctx, c *call, req *protocol.Request, job *jo
 	if err != nil {
 		return err
 	}
-	c.reading = &reading{includeUsage: req.IncludeUsage, hidden: job.Keep.Hidden}
+	c.reading = &reading{includeUsage: req.IncludeUsage, keyed: job.Keep.Repeat, hidden: job.Keep.Hidden}
 	if owner != own {
 		id, ok := parseCompletionID(owner)
 		if !ok {
