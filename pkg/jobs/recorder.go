@@ -1,14 +1,14 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 const (
@@ -67,7 +67,7 @@ func (r *recorder) add(ctx context.Context, sse []byte) ([]byte, error) {
 		r.open = replayMessage{kind: replayChunk, attempt: r.attempt, first: r.next, data: r.open.data[:0]}
 	}
 	before := r.next
-	r.line, r.next = appendNumbered(r.line[:0], sse, r.next)
+	r.line, r.next = protocol.AppendNumbered(r.line[:0], sse, r.next)
 	r.open.count += uint32(r.next - before)
 	r.open.data = append(r.open.data, r.line...)
 	r.size += len(r.line)
@@ -79,24 +79,6 @@ func (r *recorder) add(ctx context.Context, sse []byte) ([]byte, error) {
 		r.timer.Reset(recordWindow)
 	}
 	return r.line, nil
-}
-
-// appendNumbered appends the events of sse, each with its number as its id, and
-// returns the number after the last.
-func appendNumbered(dst, sse []byte, next uint64) ([]byte, uint64) {
-	for len(sse) > 0 {
-		end := len(sse)
-		if at := bytes.Index(sse, []byte("\n\n")); at >= 0 {
-			end = at + 2
-		}
-		dst = append(dst, "id: "...)
-		dst = strconv.AppendUint(dst, next, 10)
-		dst = append(dst, '\n')
-		dst = append(dst, sse[:end]...)
-		sse = sse[end:]
-		next++
-	}
-	return dst, next
 }
 
 func (r *recorder) flush() {

@@ -11,11 +11,10 @@ import (
 // must not overlap dst.
 func AppendNumbered(dst, events []byte, next uint64) ([]byte, uint64) {
 	for len(events) > 0 {
-		end := bytes.Index(events, []byte(eventEnd))
-		if end < 0 {
-			return append(dst, events...), next
+		end := len(events)
+		if at := bytes.Index(events, []byte(eventEnd)); at >= 0 {
+			end = at + len(eventEnd)
 		}
-		end += len(eventEnd)
 		dst = append(dst, "id: "...)
 		dst = strconv.AppendUint(dst, next, 10)
 		dst = append(dst, '\n')
