@@ -13,6 +13,7 @@ import (
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/internal/service/batchpart"
 	"github.com/osiris/osiris/internal/service/frontendpart"
 	"github.com/osiris/osiris/internal/service/local"
 	"github.com/osiris/osiris/internal/service/workerpart"
@@ -47,7 +48,7 @@ func start(t *testing.T, o options) *system {
 // everything is what osiris up runs.
 func everything() service.Params {
 	front := frontendpart.Starter(frontendpart.Options{FirstKey: true})
-	return service.Params{Name: "osiris", Parts: []service.Starter{workerpart.Starter(), front}, Server: local.Start}
+	return service.Params{Name: "osiris", Parts: []service.Starter{batchpart.Starter(), workerpart.Starter(), front}, Server: local.Start}
 }
 
 // configFile writes what cannot be said by variables.
