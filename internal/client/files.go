@@ -31,9 +31,9 @@ type Upload struct {
 // Upload stores a file. It is streamed, and sent anew from its beginning if the
 // connection breaks.
 func (c *Client) Upload(ctx context.Context, u Upload) (*File, error) {
-	// The boundary follows from the key: a repetition has the same bytes.
+	// The boundary, of at most 70 characters, follows from the key: a repetition has the same bytes.
 	sum := sha256.Sum256([]byte("boundary of " + u.Key))
-	boundary := "osiris-" + hex.EncodeToString(sum[:])
+	boundary := "osiris-" + hex.EncodeToString(sum[:16])
 	head := "--" + boundary + "\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n" + u.Purpose +
 		"\r\n--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + quotedName(u.Name) +
 		"\"\r\nContent-Type: application/octet-stream\r\n\r\n"
