@@ -207,8 +207,8 @@ func TestBatchCancelLetsRunningLinesEnd(t *testing.T) {
 	}
 	close(release)
 	b := r.end(id, 20*time.Second)
-	if fates := r.check(b, input); b.Status != protocol.BatchCancelled || fates["c0"] != "ok" {
-		t.Errorf("%s, %v", b.AppendJSON(nil), fates)
+	if r.check(b, input); b.Status != protocol.BatchCancelled || b.Counts.Completed == 0 || b.Counts.Failed == 0 {
+		t.Errorf("%s", b.AppendJSON(nil))
 	}
 }
 
