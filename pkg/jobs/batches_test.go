@@ -350,3 +350,25 @@ func TestLineIDs(t *testing.T) {
 		t.Error("a bad id was taken")
 	}
 }
+
+// The body of a large line is removed when the line has ended: its batch has it.
+func TestLargeLineLeavesNothing(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer(a.Job().Body[:10]) })
+		cl, batch := r.client(), NewBatchID()
+		j := newJob(`{"x":"` + strings.Repeat("x", 3<<20) + `"}`)
+		j.Class, j.Stream, j.Keep = Batch, false, &Keep{Batch: batch, Line: 1}
+		s := r.submit(cl, j)
+		for e, err := s.Next(30 * time.Second); e.Kind != Done; e, err = s.Next(30 * time.Second) {
+			if err != nil || e.Kind == Failed {
+				t.Fatal(e.Kind, err)
+			}
+		}
+		s.Close()
+		within(t, 10*time.Second, "the body is gone", func() bool {
+			left := 0
+			err := r.conn.eachSubject(t.Context(), r.conn.n.bodiesStream(), r.conn.n.bodiesFilter(), func(string) { left++ })
+			return err == nil && left == 0
+		})
+	})
+}

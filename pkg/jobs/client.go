@@ -152,7 +152,7 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.payload, s.large = payload, large && !s.kept
+	s.payload, s.large = payload, large && !job.recorded()
 	if job.recorded() {
 		own, err := cl.conn.putRecord(ctx, job, payload)
 		if err != nil {
