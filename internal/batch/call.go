@@ -32,11 +32,17 @@ func (v *drive) fly(ctx context.Context, f *flight, job *jobs.Job, fault error) 
 // call submits the job and waits for its end.
 func (v *drive) call(ctx context.Context, f *flight, job *jobs.Job) error {
 	s, err := v.d.client.Submit(ctx, job)
+	job.Body = nil
+	if v.d.held.Add(-f.bytes) < mostHeld {
+		select {
+		case v.more <- struct{}{}:
+		default:
+		}
+	}
 	if err != nil {
 		return err
 	}
 	v.d.note("submit")
-	job.Body = nil
 	defer s.Close()
 	defer context.AfterFunc(ctx, s.Close)()
 	for {

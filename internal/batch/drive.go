@@ -27,6 +27,7 @@ type drive struct {
 	throttle throttle
 
 	moved    chan struct{} // the batch may have been changed by somebody else
+	more     chan struct{} // there is memory for requests again
 	outcomes chan outcome
 	flights  sync.WaitGroup
 	stop     context.CancelFunc // ends the flights
@@ -35,7 +36,7 @@ type drive struct {
 func newDrive(d *Driver, run *jobs.Run) *drive {
 	return &drive{
 		d: d, run: run, log: d.log.With("batch_id", run.Batch),
-		moved: make(chan struct{}, 1), outcomes: make(chan outcome, 64),
+		moved: make(chan struct{}, 1), more: make(chan struct{}, 1), outcomes: make(chan outcome, 64),
 	}
 }
 
@@ -76,100 +77,6 @@ func (v *drive) nudge() {
 	case v.moved <- struct{}{}:
 	default:
 	}
-}
-
-// claim makes this turn the only one that may write: it raises the fence. The first
-// turn of a batch also finds its input and holds it.
-func (v *drive) claim(ctx context.Context) error {
-	for began := time.Now(); ; {
-		b, err := v.d.conn.Batch(ctx, v.run.Tenant, v.run.Batch)
-		if errors.Is(err, jobs.ErrNoBatch) && time.Since(began) < creating && ctx.Err() == nil {
-			sleep(ctx, creating/100)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if v.b = b; b.Object.Status.Ended() {
-			return nil
-		}
-		if b.Input == nil {
-			if b.Input, err = v.hold(ctx, b); err != nil {
-				return err
-			}
-		}
-		b.Fence++
-		b.Driver = v.d.cfg.ID
-		err = v.d.conn.WriteBatch(ctx, b)
-		if errors.Is(err, jobs.ErrBatchMoved) {
-			continue
-		}
-		if err == nil {
-			v.d.note("claim")
-		}
-		return err
-	}
-}
-
-// creating is how long a batch may come after its run.
-const creating = 2 * time.Second
-
-// hold finds the input and keeps it readable while the batch runs; nil if there is
-// none.
-func (v *drive) hold(ctx context.Context, b *jobs.StoredBatch) (*jobs.File, error) {
-	f, err := v.d.conn.File(ctx, b.Tenant, b.Object.InputFileID)
-	if err == nil {
-		long := time.Until(time.Unix(b.Object.ExpiresAt, 0)) + holdMargin
-		err = v.d.conn.HoldFile(ctx, f, b.Object.ID, max(long, holdMargin))
-	}
-	if errors.Is(err, jobs.ErrNoFile) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	v.d.note("hold")
-	return &f, nil
-}
-
-// holdMargin is how much longer than its window a batch may take to end.
-const holdMargin = 24 * time.Hour
-
-// update changes the batch and stores it, unless change reports that there is
-// nothing to do. What others wrote meanwhile is read and changed anew; errReplaced
-// ends this turn.
-func (v *drive) update(ctx context.Context, what string, change func(b *protocol.Batch) bool) error {
-	for {
-		next := *v.b
-		if !change(&next.Object) {
-			return nil
-		}
-		err := v.d.conn.WriteBatch(ctx, &next)
-		if err == nil {
-			v.b = &next
-			v.d.note(what)
-			return nil
-		}
-		if !errors.Is(err, jobs.ErrBatchMoved) {
-			return err
-		}
-		if err := v.reload(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// reload reads what others may have written.
-func (v *drive) reload(ctx context.Context) error {
-	b, err := v.d.conn.Batch(ctx, v.run.Tenant, v.run.Batch)
-	if err != nil {
-		return err
-	}
-	if b.Fence != v.b.Fence {
-		return errReplaced
-	}
-	v.b = b
-	return nil
 }
 
 // step does what the batch's status asks for.

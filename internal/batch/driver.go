@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ type Driver struct {
 	window  *window
 	log     *slog.Logger
 	metrics *metrics
+	held    atomic.Int64 // bytes of requests that are not in the queue yet
 
 	// wrote is called after every durable write, with a word for it. Nil but in
 	// tests, which cut a driver off there.

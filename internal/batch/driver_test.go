@@ -298,3 +298,18 @@ func TestBatchGoesOnWithoutItsInput(t *testing.T) {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
 }
+
+// Lines too large for a message travel by reference, and a long custom_id comes back
+// whole.
+func TestBatchOfLargeLines(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, jobstest.One(t))
+	r.worker(2)
+	r.driver(nil)
+	long := strings.Repeat("i", 5000)
+	input := line("a", strings.Repeat("x", 2<<20)) + "\n" + line(long, "hi") + "\n" + line("c", strings.Repeat("y", 3<<20))
+	b := r.end(r.create(input, nil), 30*time.Second)
+	if fates := r.check(b, input); fates["a"] != "ok" || fates[long] != "ok" {
+		t.Errorf("%s", b.AppendJSON(nil))
+	}
+}

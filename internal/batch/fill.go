@@ -12,6 +12,8 @@ import (
 const (
 	// lookAhead bounds how many lines of other pools one look passes over.
 	lookAhead = 256
+	// mostHeld bounds the requests that are in memory on their way into the queue.
+	mostHeld = 16 << 20
 	// keyPatience is for how many seconds an unknown key is waited for.
 	keyPatience = 30
 )
@@ -27,6 +29,9 @@ func (v *drive) fill(ctx context.Context, now time.Time) error {
 	}
 	key, known, keyErr := v.d.access.key(v.b.Key)
 	for passed := 0; passed < lookAhead && len(v.progress.flying) < v.d.cfg.LinesMost; {
+		if v.d.held.Load() >= mostHeld && len(v.progress.flying) > 0 {
+			return nil // until some are stored
+		}
 		model := v.b.Object.Model
 		if keyErr == nil && model != "" { // all go to one pool: look before reading
 			if pool, err := v.d.access.pool(key, model); err == nil && !room(pool) {
@@ -72,6 +77,7 @@ func (v *drive) job(key *jobs.Key, line protocol.BatchLine, f *flight, now time.
 	if f.pool, err = v.d.access.pool(key, req.Model); err != nil {
 		return nil, err
 	}
+	f.bytes = int64(len(req.Body))
 	number := v.plan.number(f.request)
 	id, err := jobs.LineID(v.b.Object.ID, number, f.try)
 	if err != nil {
@@ -93,7 +99,8 @@ func (v *drive) launch(ctx context.Context, f *flight, job *jobs.Job, fault erro
 	ctx, f.stop = context.WithCancel(ctx)
 	v.progress.flying[f.request] = f
 	if fault == nil {
-		v.d.window.submitted(v.b.Object.ID, f.pool)
+		v.d.window.submitted(v.b.Object.ID, f.pool, f.bytes)
+		v.d.held.Add(f.bytes)
 		f.job = *job
 		f.job.Body = nil
 	}
@@ -115,6 +122,6 @@ func (v *drive) launch(ctx context.Context, f *flight, job *jobs.Job, fault erro
 // ended takes a flight out of the window.
 func (v *drive) ended(f *flight, done bool) {
 	if f.pool != "" {
-		v.d.window.ended(v.run.Batch, f.pool, f.started.Load(), done, time.Now())
+		v.d.window.ended(v.run.Batch, f.pool, f.bytes, f.started.Load(), done, time.Now())
 	}
 }

@@ -70,6 +70,8 @@ func (v *drive) runLines(ctx context.Context) error {
 			if now.Sub(last.counted) < countEvery {
 				continue
 			}
+		case <-v.more:
+			continue
 		case <-v.moved:
 			last.polled = time.Time{}
 		case <-tick.C:

@@ -29,6 +29,7 @@ type flight struct {
 	request int
 	try     int
 	pool    string
+	bytes   int64 // of the request
 	started atomic.Bool
 	since   time.Time // it was submitted
 	stop    func()    // stops waiting for it

@@ -10,6 +10,9 @@ const (
 	rateSpan = 4
 	// hungryFor is how long a batch that asked for room counts as wanting it.
 	hungryFor = 2 * time.Second
+	// mostBytes bounds what all lines in the queue from here take there: large
+	// requests of those who wait need room, too.
+	mostBytes = 128 << 20
 	// sharesFor is how long the shares stand before they are worked out anew.
 	sharesFor = 50 * time.Millisecond
 )
@@ -24,6 +27,7 @@ type window struct {
 
 	mu    sync.Mutex
 	pools map[string]*poolWindow
+	bytes int64 // of all lines that are in a lane
 }
 
 // poolWindow is what a pool does for batches.
@@ -42,6 +46,7 @@ type lane struct {
 	tenant  string
 	queued  int       // submitted and not done, started or not
 	started int       // of these
+	bytes   int64     // of these
 	asked   time.Time // for room
 }
 
@@ -68,7 +73,11 @@ func (w *window) room(batch, tenant, pool string, now time.Time) (may, has int) 
 	l.asked = now
 	p.share(now)
 	size := min(max(2*max(p.started, p.rate(now)), w.least), w.most)
-	return max(size/max(len(p.batches), 1)/max(p.batches[tenant], 1), 1), l.queued
+	may = max(size/max(len(p.batches), 1)/max(p.batches[tenant], 1), 1)
+	if w.bytes >= mostBytes {
+		may = 1
+	}
+	return may, l.queued
 }
 
 // leave takes a batch out of every pool.
@@ -81,6 +90,7 @@ func (w *window) leave(batch string) {
 			continue
 		}
 		p.started -= l.started
+		w.bytes -= l.bytes
 		p.counted = time.Time{}
 		if delete(p.lanes, batch); len(p.lanes) == 0 {
 			delete(w.pools, pool)
@@ -88,9 +98,13 @@ func (w *window) leave(batch string) {
 	}
 }
 
-// submitted counts a line in.
-func (w *window) submitted(batch, pool string) {
-	w.change(batch, pool, func(_ *poolWindow, l *lane) { l.queued++ })
+// submitted counts a line in, and its bytes.
+func (w *window) submitted(batch, pool string, bytes int64) {
+	w.change(batch, pool, func(_ *poolWindow, l *lane) {
+		l.queued++
+		l.bytes += bytes
+		w.bytes += bytes
+	})
 }
 
 // began notes that a worker runs the line.
@@ -99,9 +113,11 @@ func (w *window) began(batch, pool string) {
 }
 
 // ended counts a line out; done says that it need not come again.
-func (w *window) ended(batch, pool string, started, done bool, now time.Time) {
+func (w *window) ended(batch, pool string, bytes int64, started, done bool, now time.Time) {
 	w.change(batch, pool, func(p *poolWindow, l *lane) {
 		l.queued--
+		l.bytes -= bytes
+		w.bytes -= bytes
 		if started {
 			l.started--
 			p.started--

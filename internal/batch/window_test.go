@@ -12,7 +12,7 @@ func take(w *window, batch, tenant string, now time.Time) (n int) {
 		if has >= may {
 			return has
 		}
-		w.submitted(batch, "p")
+		w.submitted(batch, "p", 1)
 	}
 }
 
@@ -29,8 +29,8 @@ func TestWindow(t *testing.T) {
 		t.Errorf("%d lines while 100 run", n)
 	}
 	for range 100 {
-		w.ended("a", "p", true, true, now)
-		w.submitted("a", "p")
+		w.ended("a", "p", 1, true, true, now)
+		w.submitted("a", "p", 1)
 		w.began("a", "p")
 	}
 	now = now.Add(sharesFor)
@@ -75,8 +75,8 @@ func TestWindowFollowsTheRate(t *testing.T) {
 	for range 40 {
 		take(w, "a", "t", now)
 		for range 50 { // a line takes no time: 500 in a second
-			w.submitted("a", "p")
-			w.ended("a", "p", false, true, now)
+			w.submitted("a", "p", 1)
+			w.ended("a", "p", 1, false, true, now)
 		}
 		now = now.Add(100 * time.Millisecond)
 	}
@@ -86,5 +86,24 @@ func TestWindowFollowsTheRate(t *testing.T) {
 	now = now.Add(time.Minute)
 	if may, _ := w.room("a", "t", "p", now); may != 10 {
 		t.Errorf("%d lines after a minute of nothing", may)
+	}
+}
+
+// Large lines leave room in the queue; a batch may always have one of them.
+func TestWindowBoundsBytes(t *testing.T) {
+	w, now := newWindow(100, 1000), time.Unix(1000, 0)
+	for range 4 {
+		w.room("a", "t", "p", now)
+		w.submitted("a", "p", mostBytes/4)
+	}
+	if may, has := w.room("a", "t", "p", now); may > has {
+		t.Errorf("it has %d and may have %d", has, may)
+	}
+	if may, has := w.room("b", "t", "p", now); may <= has {
+		t.Error("another batch may have none")
+	}
+	w.leave("a")
+	if may, _ := w.room("b", "t", "p", now); w.bytes != 0 || may < 2 {
+		t.Errorf("%d bytes are left, it may have %d", w.bytes, may)
 	}
 }
