@@ -128,7 +128,7 @@ func (s *Server) listCompletions(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.within(queueWait)
+	ctx, cancel := s.within(3 * queueWait) // a filter that selects few looks at many
 	defer cancel()
 	list, more, err := s.client.ListKept(ctx, c.key.Tenant, q)
 	if err != nil {

@@ -234,6 +234,26 @@ func FuzzInflate(f *testing.F) {
 	})
 }
 
+// Whatever the path, at most one route is meant, and an id is one segment.
+func FuzzFind(f *testing.F) {
+	for _, path := range []string{"", "/", "/v1/v1/", "/v1/models/a%2Fb/", "/v1/chat/completions/x/cancel", "/v1/chat/completions//messages", "/v1/files/%zz", "/v1/chat/completions/%00/"} {
+		f.Add("GET", path)
+	}
+	s := &Server{}
+	s.routes = s.allRoutes()
+	f.Fuzz(func(t *testing.T, method, path string) {
+		r, param, allowed, err := s.find(method, path)
+		switch {
+		case err == nil && (r.handler == nil || allowed != ""):
+			t.Fatalf("%s %s: a route without a handler, or with others: %q", method, path, allowed)
+		case err == nil && strings.Contains(r.path, "{") == (param == ""):
+			t.Fatalf("%s %s is %s with parameter %q", method, path, r.path, param)
+		case err != nil && allowed != "" && !strings.Contains(allowed, "OPTIONS"):
+			t.Fatalf("%s %s: allowed are %q", method, path, allowed)
+		}
+	})
+}
+
 func TestClasses(t *testing.T) {
 	for _, c := range []struct {
 		tier       string

@@ -255,15 +255,15 @@ func TestListCompletions(t *testing.T) {
 		"?metadata[odd]=0&limit=1&after=" + ids[0]: {"2", true},
 	} {
 		page := r.list(query)
-		got := ""
+		var got strings.Builder
 		for _, s := range page.Data {
-			got += s.Metadata["i"]
+			got.WriteString(s.Metadata["i"])
 			if s.text() != "Hello" || s.Status != "completed" || s.Temperature == nil {
 				t.Errorf("%s: %+v", query, s)
 			}
 		}
-		if got != c.want || *page.HasMore != c.more {
-			t.Errorf("%s: %q, more %v", query, got, *page.HasMore)
+		if got.String() != c.want || *page.HasMore != c.more {
+			t.Errorf("%s: %q, more %v", query, got.String(), *page.HasMore)
 		}
 		if n := len(page.Data); n > 0 && (*page.FirstID != page.Data[0].ID || *page.LastID != page.Data[n-1].ID) || n == 0 && page.FirstID != nil {
 			t.Errorf("%s: first and last id are wrong", query)

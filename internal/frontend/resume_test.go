@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
@@ -193,6 +194,43 @@ func TestStreamOfWhole(t *testing.T) {
 		if _, got := r.do(http.MethodGet, path+"?stream=true&starting_after="+strconv.Itoa(after), ""); string(got) != want {
 			t.Errorf("after %d: %q", after, got)
 		}
+	}
+}
+
+// Readers of an answer that is still to come wait for it, kept awake, and all get the
+// same.
+func TestReadersBeforeTheAnswer(t *testing.T) {
+	for name, members := range map[string]string{"json": `"background":true`, "stream": `"background":true,"stream":true`} {
+		t.Run(name, func(t *testing.T) {
+			cfg := anyone()
+			cfg.KeepAlive, cfg.HoldBack = 20*time.Millisecond, time.Millisecond
+			r := start(t, cfg, nil)
+			resp := r.send(t.Context(), http.MethodPost, completions, with(members))
+			resp.Body.Close()
+			path := completions + "/" + resp.Header.Get("X-Request-Id") + "?stream=true"
+			var readers []*bufio.Reader
+			for range 3 {
+				live := r.send(t.Context(), http.MethodGet, path, "")
+				defer live.Body.Close()
+				in := bufio.NewReader(live.Body)
+				if line, err := in.ReadString('\n'); line != protocol.KeepAlive {
+					t.Fatalf("%q, %v", line, err)
+				}
+				readers = append(readers, in)
+			}
+			r.work(teller)
+			after := r.until(strings.TrimSuffix(path, "?stream=true"), "completed")
+			_, want := r.do(http.MethodGet, path, "")
+			if after.text() != "Hello" || !strings.HasPrefix(string(want), "id: 1\n") {
+				t.Errorf("%+v %q", after, want)
+			}
+			for _, in := range readers {
+				got, err := io.ReadAll(in)
+				if err != nil || strings.Join(eventsOf(string(got)), "") != string(want) {
+					t.Errorf("%v: %q\nwant %q", err, got, want)
+				}
+			}
+		})
 	}
 }
 

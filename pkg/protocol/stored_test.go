@@ -179,13 +179,14 @@ func TestMessagePage(t *testing.T) {
 		{"chatcmpl-1-2", 20, Descending, "10", false},
 	} {
 		page, err := MessagePage("chatcmpl-1", []byte(conversation), c.after, c.limit, c.order)
-		got := ""
+		var numbers strings.Builder
 		for _, item := range page.Items {
 			var m struct{ ID string }
 			if json.Unmarshal(item, &m) == nil {
-				got += strings.TrimPrefix(m.ID, "chatcmpl-1-")
+				numbers.WriteString(strings.TrimPrefix(m.ID, "chatcmpl-1-"))
 			}
 		}
+		got := numbers.String()
 		if err != nil || got != c.want || page.HasMore != c.more || got != "" && page.LastID != "chatcmpl-1-"+got[len(got)-1:] {
 			t.Errorf("%+v: %q, more %v, last %s, %v", c, got, page.HasMore, page.LastID, err)
 		}
@@ -196,4 +197,28 @@ func TestMessagePage(t *testing.T) {
 			t.Errorf("after %s: %v", after, err)
 		}
 	}
+}
+
+// FuzzStored: what an accepted request said can be shown, whatever it was.
+func FuzzStored(f *testing.F) {
+	f.Add([]byte(conversation), "chatcmpl-1-0", uint8(3))
+	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a\nb"}],"id":1,"content_parts":2}],"tools":[],"user":"\u0000","status":1}`), "", uint8(0))
+	f.Fuzz(func(t *testing.T, body []byte, after string, limit uint8) {
+		if _, err := ParseRequest(body); err != nil {
+			return
+		}
+		stored, err := AppendStored(nil, &StoredCompletion{Envelope: keptEnvelope, Status: StatusQueued, Request: body})
+		if err != nil || !json.Valid(stored) {
+			t.Fatalf("%v: %s", err, stored)
+		}
+		for _, order := range []ListOrder{Ascending, Descending} {
+			page, err := MessagePage("chatcmpl-1", body, after, int(limit)+1, order)
+			if e, ok := errors.AsType[*Error](err); ok && e.Status == 400 && after != "" {
+				continue
+			}
+			if text := AppendPage(nil, page); err != nil || !json.Valid(text) || len(page.Items) > int(limit)+1 {
+				t.Fatalf("%v: %s", err, text)
+			}
+		}
+	})
 }
