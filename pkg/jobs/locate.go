@@ -156,12 +156,12 @@ func (cl *Client) conclude(ctx context.Context, rec *record, r *Result) (*Result
 		}
 		return r, nil
 	}
+	if j.Keep.Background { // first: while the job is queued, a worker would find the result and tell of it
+		cl.notify(ctx, j, r)
+	}
 	if err := c.withdraw(ctx, j); err != nil {
 		// Harmless: a worker that takes it finds the result.
 		cl.log.Warn("ended job stays in the queue", "job_id", j.ID.String(), "error", err)
-	}
-	if j.Keep.Background {
-		cl.notify(ctx, j, r)
 	}
 	return r, nil
 }
