@@ -131,3 +131,35 @@ func TestCursorNeverSkips(t *testing.T) {
 		}
 	}
 }
+
+// Events too large for a message are put together, whatever comes twice or not.
+func TestAssembly(t *testing.T) {
+	whole := numbered(1, 3, 4)
+	part := func(n uint32, data string) replayMessage {
+		return replayMessage{kind: replayPart, attempt: 1, first: 3, count: n, data: []byte(data)}
+	}
+	a, b, c := string(whole.data[:9]), string(whole.data[9:20]), string(whole.data[20:])
+	rest := replayMessage{kind: replayChunk, attempt: 1, first: 3, count: 2, data: []byte(c)}
+	for name, of := range map[string]struct {
+		messages []replayMessage
+		want     []assembled
+	}{
+		"in one":         {[]replayMessage{numbered(1, 3, 4)}, []assembled{complete}},
+		"in parts":       {[]replayMessage{part(0, a), part(1, b), rest}, []assembled{incomplete, incomplete, complete}},
+		"twice":          {[]replayMessage{part(0, a), part(0, a), part(1, b), part(1, b), rest, rest}, []assembled{incomplete, incomplete, incomplete, incomplete, complete, incomplete}},
+		"beginning lost": {[]replayMessage{part(1, b), rest}, []assembled{incomplete, broken}},
+		"middle lost":    {[]replayMessage{part(0, a), part(2, b), rest}, []assembled{incomplete, incomplete, broken}},
+		"of another":     {[]replayMessage{part(0, a), {kind: replayChunk, attempt: 2, first: 3, count: 2, data: []byte(c)}}, []assembled{incomplete, broken}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var as assembly
+			for i, m := range of.messages {
+				if got := as.take(&m); got != of.want[i] {
+					t.Fatalf("message %d: %d, want %d", i, got, of.want[i])
+				} else if got == complete && string(m.data) != string(whole.data) {
+					t.Errorf("message %d: %q", i, m.data)
+				}
+			}
+		})
+	}
+}

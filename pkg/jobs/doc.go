@@ -101,7 +101,6 @@
 //     TestDeliverySurvivesItsCourier). An endpoint that is slow or dead delays no
 //     other (TestSlowEndpointDelaysNobody), one that was deleted gets nothing more
 //     (TestDeletedWebhookIsLeftAlone).
-//
 //  14. Any number of readers follow a kept job from any event on, through any
 //     frontend: exactly the events after it, of one attempt, in order, none twice,
 //     then one Done or Failed (TestCursor, TestFollow, TestFollowAcrossWorkers,

@@ -34,10 +34,13 @@ type feed struct {
 	result *Result // that stands; nil: not known yet
 
 	cursor cursor
-	seq    uint64 // of the stored message to read next
-	strict bool   // the leader alone is believed
-	handed bool   // the reader got an event from here
-	over   bool   // it got the final one
+	seq    uint64   // of the first stored message that the cursor has not judged
+	read   uint64   // of the next one to read: beyond seq in the middle of a large event
+	strict bool     // the leader alone is believed
+	stored assembly // of the large event that is being read
+	heard  assembly // of the one that is being listened to
+	handed bool     // the reader got an event from here
+	over   bool     // it got the final one
 	silent time.Duration
 	broken uint64 // how often the connection was, when it last read what is stored
 
@@ -130,64 +133,6 @@ func (f *feed) advance(ctx context.Context) error {
 	return f.hear(ctx)
 }
 
-// readStored shows the cursor what is stored, to its present end, or until the
-// reader got something.
-func (f *feed) readStored(ctx context.Context, some bool) error {
-	c := f.cl.conn
-	f.broken = c.nc.Stats().Reconnects
-	if !f.job.Stream {
-		return nil // its events are no text
-	}
-	stream, subject := c.n.replayStream(), c.n.replay(f.id)
-	for !f.over && !(some && f.handed) && !f.whole() {
-		if err := f.room(ctx); err != nil {
-			return err
-		}
-		read := c.page
-		if f.strict {
-			read = c.leaderPage
-		}
-		list, err := read(ctx, stream, subject, f.seq)
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			return nil
-		}
-		if err := f.show(ctx, list); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// show offers stored messages to the cursor. What is missing among them, if the
-// leader says so too, is gone.
-func (f *feed) show(ctx context.Context, list []*stored) error {
-	for _, m := range list {
-		msg, err := decodeReplay(m.Data)
-		if err != nil {
-			f.cl.log.Error("stored events cannot be read", "job_id", f.id.String(), "error", err)
-			f.seq = m.Seq + 1
-			continue
-		}
-		verdict, e := f.cursor.offer(&msg, false)
-		if verdict == missed {
-			if f.strict {
-				return f.gone(ctx)
-			}
-			f.strict = true
-			return nil
-		}
-		f.seq = m.Seq + 1
-		if err := f.take(ctx, verdict, e); err != nil || f.over || f.seq == 1 {
-			return err
-		}
-	}
-	f.strict = false
-	return nil
-}
-
 // take does what the cursor said about a message.
 func (f *feed) take(ctx context.Context, verdict offered, e Event) error {
 	switch verdict {
@@ -210,7 +155,7 @@ func (f *feed) hear(ctx context.Context) error {
 	tick := time.NewTicker(silentFirst)
 	defer tick.Stop()
 	for {
-		more, err := f.heard(ctx)
+		more, err := f.listened(ctx)
 		if err != nil || !more {
 			return err
 		}
@@ -238,14 +183,15 @@ func (f *feed) hear(ctx context.Context) error {
 	}
 }
 
-// heard takes what came, and reports whether nothing is missing and the job goes
+// listened takes what came, and reports whether nothing is missing and the job goes
 // on. The message that showed the gap stays: it may not be stored yet when what was
 // before it is read. If it fits no better then, it is left to what is stored.
-func (f *feed) heard(ctx context.Context) (more bool, err error) {
+func (f *feed) listened(ctx context.Context) (more bool, err error) {
 	messages, lost := f.live.taken()
 	f.pending = append(f.pending, messages...)
 	for len(f.pending) > 0 {
-		verdict, e := f.cursor.offer(&f.pending[0], true)
+		m := &f.pending[0]
+		verdict, e := f.judge(m, f.heard.take(m), true)
 		if verdict == missed && !f.retried {
 			f.retried = true
 			return false, nil

@@ -88,7 +88,10 @@ func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error
 		}
 		// The broker counts anew for a job that was submitted again; readers know
 		// the newest attempt by its number.
-		first, a.kept.attempt = last.next(), max(a.kept.attempt, last.attempt+1)
+		a.kept.attempt = max(a.kept.attempt, last.attempt+1)
+		if last.attempt > 0 {
+			first = uint64(a.kept.attempt-1)*attemptEvents + 1
+		}
 	}
 	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started}.encode(nil)
 	subject := k.conn.n.replay(a.job.ID)
@@ -102,12 +105,15 @@ func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error
 	return false, nil
 }
 
-// lastReplay returns the last stored message of a job; without one, a message that
-// event 1 follows.
+// attemptEvents is more than an attempt has events. One that follows another begins
+// with a number beyond it, since its readers may have seen more than was stored.
+const attemptEvents = 1 << 20
+
+// lastReplay returns the last stored message of a job; without one, an empty one.
 func (c *Conn) lastReplay(ctx context.Context, id ID) (replayMessage, error) {
 	m, err := c.leaderGet(ctx, c.n.replayStream(), question{LastFor: c.n.replay(id)})
 	if errors.Is(err, errNotStored) {
-		return replayMessage{first: 1}, nil
+		return replayMessage{}, nil
 	}
 	if err != nil {
 		return replayMessage{}, err

@@ -93,8 +93,9 @@ func (r *recorder) sealLocked() {
 	r.armed = false
 	if r.open.count > 0 {
 		m := r.open
-		for ; len(m.data) > maxPart; m.data = m.data[maxPart:] {
-			part := replayMessage{kind: replayPart, attempt: m.attempt, first: m.first, data: m.data[:maxPart]}
+		for i := uint32(0); len(m.data) > maxPart; i++ {
+			part := replayMessage{kind: replayPart, attempt: m.attempt, first: m.first, count: i, data: m.data[:maxPart]}
+			m.data = m.data[maxPart:]
 			r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+maxPart), &part))
 		}
 		r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+len(m.data)), &m))

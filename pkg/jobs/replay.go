@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -12,8 +13,9 @@ import (
 //	message  version, kind (1 byte each), attempt (4), first (8), count (4), data; little endian
 //
 // first numbers the first server-sent event in data; the bytes carry the numbers
-// too, as SSE ids. Numbers go on from one attempt to the next: a reader that has
-// seen text of an attempt that was given up can tell.
+// too, as SSE ids. They begin with 1, and in an attempt that follows another with a
+// number beyond all that readers can have seen of that, stored or not: whoever has
+// text of an attempt that was given up can tell.
 
 const (
 	replayVersion = 1
@@ -36,12 +38,17 @@ type replayMessage struct {
 	kind    replayKind
 	attempt uint32
 	first   uint64
-	count   uint32 // server-sent events in data
+	count   uint32 // server-sent events in data; of a part, its place among the parts, from 0
 	data    []byte
 }
 
 // next is the number of the event after those of the message.
-func (m *replayMessage) next() uint64 { return m.first + uint64(m.count) }
+func (m *replayMessage) next() uint64 {
+	if m.kind == replayPart {
+		return m.first
+	}
+	return m.first + uint64(m.count)
+}
 
 func appendReplay(dst []byte, m *replayMessage) []byte {
 	dst = append(dst, replayVersion, byte(m.kind))
@@ -69,4 +76,52 @@ func decodeReplay(b []byte) (replayMessage, error) {
 		return replayMessage{}, errBadReplay
 	}
 	return m, nil
+}
+
+// assembly puts events together that are too large for one message.
+type assembly struct {
+	attempt uint32
+	first   uint64
+	parts   uint32 // gathered
+	done    bool   // the message that they belong to has come
+	data    []byte
+}
+
+// assembled is what became of a message that an assembly took.
+type assembled uint8
+
+const (
+	complete   assembled = iota // the message is whole now
+	incomplete                  // nothing yet: a part, or what came twice
+	broken                      // the parts of the message are missing
+)
+
+// take completes m if it is the rest of something whose parts were taken before.
+// Messages that come twice do no harm.
+func (a *assembly) take(m *replayMessage) assembled {
+	same := a.attempt == m.attempt && a.first == m.first && a.parts > 0
+	switch m.kind {
+	case replayPart:
+		switch {
+		case m.count == 0:
+			*a = assembly{attempt: m.attempt, first: m.first, parts: 1, data: append([]byte(nil), m.data...)}
+		case same && m.count == a.parts && len(a.data) <= maxEvent:
+			a.parts++
+			a.data = append(a.data, m.data...)
+		case !same || m.count > a.parts:
+			*a = assembly{}
+		}
+		return incomplete
+	case replayChunk:
+		switch {
+		case same && a.done:
+			return incomplete
+		case same:
+			m.data = append(a.data, m.data...)
+			a.data, a.done = nil, true
+		case !bytes.HasPrefix(m.data, []byte("id: ")):
+			return broken
+		}
+	}
+	return complete
 }

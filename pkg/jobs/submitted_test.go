@@ -23,7 +23,7 @@ func TestSubmittedBefore(t *testing.T) {
 				if _, err := second.Submit(t.Context(), job); !errors.Is(err, ErrSubmitted) {
 					t.Fatalf("the second: %v", err)
 				}
-				m, err := r.conn.leaderGet(t.Context(), r.conn.n.keptStream(), question{LastFor: r.conn.n.record(job.Tenant, job.ID)})
+				m, err := r.conn.leaderGet(t.Context(), r.conn.n.keptStream(), question{LastFor: r.conn.n.hidden(job.Tenant, job.ID)})
 				if err != nil {
 					t.Fatal(err)
 				}
