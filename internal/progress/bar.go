@@ -29,9 +29,9 @@ type Bar struct {
 	now    func() time.Time
 
 	rate  rate
-	drawn time.Time
-	line  bool   // an unfinished line is on the terminal
-	last  string // plain line that was written last
+	drawn time.Time // when it was last; zero: draw at once
+	full  bool      // it was drawn complete
+	line  bool      // an unfinished line is on the terminal
 }
 
 // New returns a bar that writes to w. what names the operation; format writes its
@@ -49,6 +49,8 @@ func New(w io.Writer, what string, format func(n int64) string) *Bar {
 			}
 			return columns
 		}
+	} else {
+		b.drawn = b.now() // what is over soon needs no line on the way
 	}
 	return b
 }
@@ -62,9 +64,11 @@ func (b *Bar) Set(done, total int64, note string) {
 	if b.width != nil {
 		every = redraw
 	}
-	if !b.drawn.IsZero() && now.Sub(b.drawn) < every && (total == 0 || done < total) {
+	complete := total > 0 && done >= total
+	if complete && b.full || !complete && !b.drawn.IsZero() && now.Sub(b.drawn) < every {
 		return
 	}
+	b.full = complete
 	b.draw(now, done, total, note)
 }
 
@@ -96,10 +100,7 @@ func (b *Bar) draw(now time.Time, done, total int64, note string) {
 		text += "  " + note
 	}
 	if b.width == nil {
-		if text != b.last {
-			b.last = text
-			fmt.Fprintf(b.w, "%s  %s\n", b.what, text)
-		}
+		fmt.Fprintf(b.w, "%s  %s\n", b.what, text)
 		return
 	}
 	width := min(max(b.width(), narrowest), widest) - 1
