@@ -84,7 +84,7 @@ func TestBatchUnderKills(t *testing.T) {
 	i := install(t, 2, 3, "--slots", "50")
 	var file bytes.Buffer
 	for n := range *lines {
-		model, more := "up/"+words, object{"mock_delay_ms": 20}
+		model, more := "up/"+words, object{"mock_delay_ms": 250}
 		body := chat(model, fmt.Sprintf("line %d", n), false, more)
 		if n%10 == 9 {
 			body = chat(model, fmt.Sprintf("line %d", n), false, object{"temperature": 7}) // 400, for this line alone
