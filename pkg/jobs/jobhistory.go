@@ -124,14 +124,17 @@ func (c *Conn) findQueued(ctx context.Context, id ID) (*record, uint64, error) {
 // findRecord looks for the record of a kept job, whoever's it is; nil if there is
 // none.
 func (c *Conn) findRecord(ctx context.Context, id ID) (*record, error) {
-	m, err := c.leaderGet(ctx, c.n.keptStream(), question{Seq: 1, NextFor: c.n.record("*", id)})
-	if errors.Is(err, errNotStored) {
-		return nil, nil
+	for _, subject := range []string{c.n.record("*", id), c.n.hidden("*", id)} {
+		m, err := c.leaderGet(ctx, c.n.keptStream(), question{Seq: 1, NextFor: subject})
+		if errors.Is(err, errNotStored) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return openRecord(m)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return openRecord(m)
+	return nil, nil
 }
 
 // readKept fills in what is kept of the job.

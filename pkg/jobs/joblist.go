@@ -143,15 +143,21 @@ func (l *jobLister) queue(ctx context.Context) error {
 
 // kept finds the jobs that have a record.
 func (l *jobLister) kept(ctx context.Context) error {
-	return l.c.eachSubject(ctx, l.c.n.keptStream(), l.c.n.recordsOf(l.q.Tenant, "*"), func(subject string) {
-		parts := strings.Split(strings.TrimPrefix(subject, l.c.n.ns+".kept."), ".")
-		if len(parts) != 4 {
-			return
+	for _, filter := range []string{l.c.n.recordsOf(l.q.Tenant, "*"), l.c.n.hiddenOf(l.q.Tenant)} {
+		err := l.c.eachSubject(ctx, l.c.n.keptStream(), filter, func(subject string) {
+			parts := strings.Split(strings.TrimPrefix(subject, l.c.n.ns+".kept."), ".")
+			if len(parts) != 4 {
+				return
+			}
+			if s := l.of(parts[2], parts[0]); s != nil {
+				s.Kept = true
+			}
+		})
+		if err != nil {
+			return err
 		}
-		if s := l.of(parts[2], parts[0]); s != nil {
-			s.Kept = true
-		}
-	})
+	}
+	return nil
 }
 
 func (l *jobLister) newestFirst() []ID {

@@ -50,11 +50,7 @@ func (r *rig) message(j *Job) []byte {
 // record stores only the record of a job.
 func (r *rig) record(j *Job) {
 	r.t.Helper()
-	subject := r.conn.n.record(j.Tenant, j.ID)
-	if j.Keep.Hidden {
-		subject = r.conn.n.hidden(j.Tenant, j.ID)
-	}
-	r.put(subject, r.message(j))
+	r.put(r.conn.n.recordOf(j), r.message(j))
 }
 
 // enqueue puts only the job into the queue.

@@ -129,11 +129,22 @@ func (n names) keptPart(tenant string, id ID, part int) string {
 }
 func (n names) keptAll(tenant string, id ID) string { return n.keptPrefix(tenant, id) + "*" }
 
+// recordOf is where a job's record is.
+func (n names) recordOf(j *Job) string {
+	if j.Keep.Hidden {
+		return n.hidden(j.Tenant, j.ID)
+	}
+	return n.record(j.Tenant, j.ID)
+}
+
 // recordsOf selects the records of a tenant's hour; "*" is every hour.
 func (n names) recordsOf(tenant, hour string) string {
 	return n.ns + ".kept." + tenant + "." + hour + ".*.record"
 }
-func (n names) keptFilter() string { return n.ns + ".kept.>" }
+
+// hiddenOf selects the hidden ones of a tenant.
+func (n names) hiddenOf(tenant string) string { return n.ns + ".kept." + tenant + ".*.*.hidden" }
+func (n names) keptFilter() string            { return n.ns + ".kept.>" }
 
 // result of a completion (group is its hour, name its id) or of a batch's line
 // (group is the batch, name the line).

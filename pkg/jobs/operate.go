@@ -162,7 +162,7 @@ func (c *Conn) retry(ctx context.Context, rec *record) error {
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
 	err = c.persist(ctx, "write record", func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, c.n.record(job.Tenant, job.ID), payload, options...)
+		_, err := c.js.Publish(ctx, c.n.recordOf(&job), payload, options...)
 		return err
 	})
 	if err != nil {
