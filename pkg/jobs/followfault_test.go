@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,46 @@ func TestFollowOverRestarts(t *testing.T) {
 		}
 		if k := r.kept(front, j); k.Status != KeptCompleted {
 			t.Errorf("%+v", k)
+		}
+	})
+}
+
+// Events larger than a message, such as images, come whole to readers of what is
+// stored and of what comes.
+func TestFollowLargeEvents(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		words := []string{strings.Repeat("a", 2*maxPart+5), "b", strings.Repeat("c", 3*maxPart), strings.Repeat("d", recordFull)}
+		var all []string
+		for i, w := range words {
+			all = append(all, fmt.Sprintf("id: %d\n%s", i+1, event(w, "")))
+		}
+		all = append(all, fmt.Sprintf("id: %d\n%s", len(words)+1, event("", "stop")))
+		j := keptStreamJob()
+		s := r.submit(cl, j)
+		within(t, 5*time.Second, "stored", s.Stored)
+		check := func(when string, p *Replay, after int) {
+			if res := gather(p, 30*time.Second); res.text != suffix(all, after) || res.failed != nil || res.err != nil {
+				t.Errorf("%s, after %d: %d bytes instead of %d, %v, %v", when, after, len(res.text), len(suffix(all, after)), res.failed, res.err)
+			}
+		}
+		live := []*Replay{r.follow(cl, j, 0), r.follow(cl, j, 1), r.follow(cl, j, 2)}
+		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
+			for _, w := range words {
+				if err := a.Chunk([]byte(event(w, ""))); err != nil {
+					return Outcome{}, err
+				}
+			}
+			return Outcome{}, a.Chunk([]byte(event("", "stop")))
+		})
+		if res := collect(s, 20*time.Second); res.text != suffix(all, 0) {
+			t.Fatalf("live: %d bytes, %v, %v", len(res.text), res.failed, res.err)
+		}
+		for after, p := range live {
+			check("live", p, after)
+		}
+		for after := range len(all) + 1 {
+			check("stored", r.follow(cl, j, uint64(after)), after)
 		}
 	})
 }
