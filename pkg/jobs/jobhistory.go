@@ -43,7 +43,7 @@ type JobHistory struct {
 	Queued   time.Time // when the queue stored it; zero: it holds it no more
 	Deadline time.Time // zero: none, or not known any more
 	Attempts []UsageRecord
-	Running  *RunningAttempt // of a kept stream that runs
+	Running  *RunningAttempt // of a kept job that runs
 
 	Kept     bool
 	Batch    string // of a batch's line: the batch, and the line
@@ -238,6 +238,12 @@ func (h *JobHistory) conclude(queued bool) {
 		if class, err := ParseClass(a.Class); err == nil {
 			h.Class = class
 		}
+	}
+	if n := len(h.Attempts); n > 0 && h.Running != nil && !h.Attempts[n-1].Time.Before(h.Running.Began) {
+		h.Running = nil // it has ended, and the next one has not begun
+	}
+	if h.Kept && h.State == StateRunning && h.Running == nil && len(h.Attempts) > 0 {
+		h.State = StateQueued // it waits to be tried again
 	}
 	switch {
 	case h.Result != nil:
