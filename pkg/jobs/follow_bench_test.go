@@ -2,8 +2,8 @@ package jobs
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 // BenchmarkReplay reads a stream of 2,000 events again, stored as 500 messages.
 func BenchmarkReplay(b *testing.B) {
 	for _, nodes := range []int{1, 3} {
-		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+		b.Run(strconv.Itoa(nodes), func(b *testing.B) {
 			c := testConn(b, testConfig(natstest.Shared(b, nodes)))
 			cl, err := NewClient(b.Context(), c, ClientConfig{})
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,10 +147,11 @@ func TestFollowAcrossWorkers(t *testing.T) {
 		if got.Status != Completed || got.Attempt != 2 || got.Events != attemptEvents+4 {
 			t.Fatalf("result %+v", got)
 		}
-		want := ""
+		var numbered strings.Builder
 		for i, w := range []string{event("w0 ", ""), event("w1 ", ""), event("w2 ", ""), event("", "stop")} {
-			want += fmt.Sprintf("id: %d\n%s", attemptEvents+i+1, w)
+			fmt.Fprintf(&numbered, "id: %d\n%s", attemptEvents+i+1, w)
 		}
+		want := numbered.String()
 		if res := gather(r.follow(other, j, 0), 10*time.Second); res.text != want || res.failed != nil {
 			t.Errorf("who comes later: %+v", res)
 		}
@@ -235,7 +237,7 @@ func TestFollowJSON(t *testing.T) {
 		r.resultOf(j)
 		readers = append(readers, r.follow(cl, j, 0), r.follow(cl, j, 7))
 		for i, p := range readers {
-			if res := gather(p, 10*time.Second); res.text != `{"x":1}` || fmt.Sprint(res.kinds) != fmt.Sprint([]EventKind{Answer, Done}) || res.done.FinishReason != "stop" {
+			if res := gather(p, 10*time.Second); res.text != `{"x":1}` || !slices.Equal(res.kinds, []EventKind{Answer, Done}) || res.done.FinishReason != "stop" {
 				t.Errorf("reader %d: %+v", i, res)
 			}
 		}

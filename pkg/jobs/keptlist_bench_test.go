@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // another that has 20,000: in one go, and by the hours.
 func BenchmarkListSparse(b *testing.B) {
 	for _, nodes := range []int{1, 3} {
-		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+		b.Run(strconv.Itoa(nodes), func(b *testing.B) {
 			c := testConn(b, testConfig(natstest.Shared(b, nodes)))
 			now := time.Now()
 			put := func(tenant string, id ID) {

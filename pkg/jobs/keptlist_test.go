@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func TestListKept(t *testing.T) {
 		for i := range made {
 			j := recordedJob(time.Duration(i) * 20 * time.Second) // five and a half hours
 			j.Model = fmt.Sprintf("m%d", i%3)
-			j.Keep.Metadata = map[string]string{"tens": fmt.Sprint(i / 10)}
+			j.Keep.Metadata = map[string]string{"tens": strconv.Itoa(i / 10)}
 			made[i] = j
 			group.Go(func() error {
 				r.record(j)
