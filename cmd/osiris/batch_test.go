@@ -178,7 +178,7 @@ func TestBatchFaults(t *testing.T) {
 		{"l.jsonl", requests(1, ""), []string{"-t", "x"}, 2, []string{"--template"}},
 	} {
 		t.Run(strings.Join(append(c.args, c.name), " "), func(t *testing.T) {
-			got := runCommand(t, t.Context(), nobody, "", append([]string{"batch", "submit", writeFile(t, c.name, c.file)}, c.args...)...)
+			got := runCommand(t, nobody, "", append([]string{"batch", "submit", writeFile(t, c.name, c.file)}, c.args...)...)
 			if got.code != c.code || got.stdout != "" {
 				t.Errorf("%+v", got)
 			}
@@ -189,7 +189,7 @@ func TestBatchFaults(t *testing.T) {
 			}
 		})
 	}
-	if got := runCommand(t, t.Context(), nobody, "", "batch", "submit", "nothing.jsonl"); got.code != 1 || !strings.Contains(got.stderr, "nothing.jsonl") {
+	if got := runCommand(t, nobody, "", "batch", "submit", "nothing.jsonl"); got.code != 1 || !strings.Contains(got.stderr, "nothing.jsonl") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -29,7 +29,7 @@ func awaitBatch(ctx context.Context, api *client.Client, b *client.Batch, std se
 	for {
 		if b.Status != status {
 			status = b.Status
-			bar.Note("%s is %s", b.ID, status)
+			bar.Notef("%s is %s", b.ID, status)
 		}
 		if b.Counts.Total > 0 {
 			bar.Set(b.Counts.Completed+b.Counts.Failed, b.Counts.Total, failedNote(b.Counts.Failed))
@@ -40,7 +40,7 @@ func awaitBatch(ctx context.Context, api *client.Client, b *client.Batch, std se
 		timer.Reset(min(max(time.Since(began)/20, firstPoll), longestPoll))
 		select {
 		case <-ctx.Done():
-			bar.Note("the batch goes on; osiris batch results --wait %s takes it up again", b.ID)
+			bar.Notef("the batch goes on; osiris batch results --wait %s takes it up again", b.ID)
 			return nil, context.Cause(ctx)
 		case <-timer.C:
 		}

@@ -42,13 +42,13 @@ type told struct {
 // command runs osiris with input, against the server at url.
 func (r *upRig) command(t *testing.T, url, stdin string, args ...string) told {
 	t.Helper()
-	return runCommand(t, t.Context(), []string{"OSIRIS_BASE_URL=" + url, "OSIRIS_API_KEY=" + r.key}, stdin, args...)
+	return runCommand(t, []string{"OSIRIS_BASE_URL=" + url, "OSIRIS_API_KEY=" + r.key}, stdin, args...)
 }
 
-func runCommand(t *testing.T, ctx context.Context, environ []string, stdin string, args ...string) told {
+func runCommand(t *testing.T, environ []string, stdin string, args ...string) told {
 	t.Helper()
 	stdout, stderr := newOutput(), newOutput()
-	code := run(ctx, args, service.IO{Environ: environ, Stdin: strings.NewReader(stdin), Stdout: stdout, Stderr: stderr})
+	code := run(t.Context(), args, service.IO{Environ: environ, Stdin: strings.NewReader(stdin), Stdout: stdout, Stderr: stderr})
 	return told{code, stdout.String(), stderr.String()}
 }
 
@@ -179,7 +179,7 @@ func TestChatInterrupted(t *testing.T) {
 	if code := <-ended; code != exitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
-	list := runCommand(t, t.Context(), nil, "", "jobs", "list", "--json", "--data-dir", r.dir)
+	list := runCommand(t, nil, "", "jobs", "list", "--json", "--data-dir", r.dir)
 	var all []struct{ ID, State string }
 	if err := json.Unmarshal([]byte(list.stdout), &all); err != nil || len(all) != 1 || all[0].State != "cancelled" {
 		t.Errorf("%v: %+v", err, list)
@@ -222,11 +222,11 @@ func TestChatElsewhere(t *testing.T) {
 		say(w, "Hi", " there")
 		fmt.Fprint(w, "data: [DONE]\n\n")
 	})
-	if got := runCommand(t, t.Context(), []string{"OPENAI_BASE_URL=" + plain, "OPENAI_API_KEY=k"}, "", "chat", "-m", "x", "Hello!"); got.code != 0 || got.stdout != "Hi there\n" {
+	if got := runCommand(t, []string{"OPENAI_BASE_URL=" + plain, "OPENAI_API_KEY=k"}, "", "chat", "-m", "x", "Hello!"); got.code != 0 || got.stdout != "Hi there\n" {
 		t.Errorf("%+v", got)
 	}
 	broken := foreign(t, func(w http.ResponseWriter, _ map[string]any) { say(w, "Hi") })
-	if got := runCommand(t, t.Context(), nil, "", "chat", "-m", "x", "--base-url", broken, "Hello!"); got.code != 1 || got.stdout != "Hi\n" || !strings.Contains(got.stderr, "cannot be taken up again") {
+	if got := runCommand(t, nil, "", "chat", "-m", "x", "--base-url", broken, "Hello!"); got.code != 1 || got.stdout != "Hi\n" || !strings.Contains(got.stderr, "cannot be taken up again") {
 		t.Errorf("%+v", got)
 	}
 	var turns atomic.Int32
@@ -235,7 +235,7 @@ func TestChatElsewhere(t *testing.T) {
 		say(w, "Yes.")
 		fmt.Fprint(w, "data: [DONE]\n\n")
 	})
-	runCommand(t, t.Context(), nil, "one\ntwo\n", "chat", "-i", "-m", "x", "--base-url", talk)
+	runCommand(t, nil, "one\ntwo\n", "chat", "-i", "-m", "x", "--base-url", talk)
 	if n := turns.Load(); n != 3 {
 		t.Errorf("the second question came with %d messages, want 3", n)
 	}

@@ -31,7 +31,7 @@ func masked(s string) string {
 // jobs runs osiris jobs on the data folder.
 func (r *upRig) jobs(t *testing.T, args ...string) told {
 	t.Helper()
-	return runCommand(t, t.Context(), nil, "", append(append([]string{"jobs"}, args...), "--data-dir", r.dir)...)
+	return runCommand(t, nil, "", append(append([]string{"jobs"}, args...), "--data-dir", r.dir)...)
 }
 
 // shown waits until a job is in a state and returns what is told of it.

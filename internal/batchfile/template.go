@@ -1,6 +1,7 @@
 package batchfile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func parseTemplate(text string, columns []string) (template, error) {
 			continue
 		}
 		if brace == "}" {
-			return nil, fmt.Errorf("a } without its {: write }} for a brace")
+			return nil, errors.New("a } without its {: write }} for a brace")
 		}
 		name, rest, ok := strings.Cut(text, "}")
 		if !ok {

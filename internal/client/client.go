@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -127,19 +128,6 @@ func (c *Client) once(ctx context.Context, r request, into any) error {
 	return nil
 }
 
-// open sends r until its answer begins, which the caller closes.
-func (c *Client) open(ctx context.Context, r request, p *patience) (*http.Response, error) {
-	for {
-		resp, err := c.send(ctx, r)
-		if err == nil {
-			return resp, nil
-		}
-		if err := p.wait(ctx, err); err != nil {
-			return nil, err
-		}
-	}
-}
-
 // send makes one attempt. Its error is a *protocol.Error if the server refused, a
 // *brokenError if there was no whole answer.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
@@ -184,9 +172,7 @@ func (c *Client) request(ctx context.Context, r request) (*http.Request, error) 
 			return nil, err
 		}
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	set := func(name, value string) {
 		if value != "" {
 			req.Header.Set(name, value)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ type Bar struct {
 // numbers, nil is plain digits.
 func New(w io.Writer, what string, format func(n int64) string) *Bar {
 	if format == nil {
-		format = func(n int64) string { return fmt.Sprint(n) }
+		format = func(n int64) string { return strconv.FormatInt(n, 10) }
 	}
 	b := &Bar{w: w, what: what, format: format, now: time.Now}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -72,8 +73,8 @@ func (b *Bar) Set(done, total int64, note string) {
 	b.draw(now, done, total, note)
 }
 
-// Note writes a line of its own, such as a change of state.
-func (b *Bar) Note(format string, args ...any) {
+// Notef writes a line of its own, such as a change of state.
+func (b *Bar) Notef(format string, args ...any) {
 	b.clear()
 	fmt.Fprintf(b.w, format+"\n", args...)
 }
@@ -125,7 +126,7 @@ func (b *Bar) text(done, total int64) string {
 		return text
 	}
 	speed := b.format(int64(perSecond + 0.5))
-	if perSecond < 10 && speed == fmt.Sprint(int64(perSecond+0.5)) {
+	if perSecond < 10 && speed == strconv.FormatInt(int64(perSecond+0.5), 10) {
 		speed = fmt.Sprintf("%.1f", perSecond)
 	}
 	text += "  " + speed + "/s"

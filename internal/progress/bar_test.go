@@ -22,12 +22,12 @@ func bars(what string, width int, format func(int64) string) (b *Bar, out *strin
 // A file gets a line every ten seconds, and one at the end.
 func TestPlain(t *testing.T) {
 	b, out, pass := bars("batch", 0, nil)
-	for done := int64(0); done <= 250; done++ {
+	for done := range int64(251) {
 		b.Set(done, 250, "")
 		pass(100 * time.Millisecond)
 	}
 	b.Set(250, 250, "")
-	b.Note("it is %s", "completed")
+	b.Notef("it is %s", "completed")
 	b.Done()
 	want := "batch  100/250  40%  10/s  15s left\nbatch  200/250  80%  10/s  5s left\nbatch  250/250  100%  10/s\nit is completed\n"
 	if out.String() != want {
@@ -42,7 +42,7 @@ func TestTerminal(t *testing.T) {
 	b.Set(1, 2_000_000, "") // too soon
 	pass(time.Second)
 	b.Set(1_000_000, 2_000_000, "1 failed")
-	b.Note("hm")
+	b.Notef("hm")
 	pass(time.Second)
 	b.Set(2_000_000, 2_000_000, "")
 	b.Done()
