@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -134,11 +135,13 @@ func TestBatchExpires(t *testing.T) {
 	t.Parallel()
 	jobstest.Each(t, func(t *testing.T, n *jobstest.NATS) {
 		r := newRig(t, n)
-		r.worker(2)
+		r.worker(4)
 		r.driver(nil)
 		input := words("hi", "slow", "slow", "hi", "bad")
-		id := r.create(input, func(b *jobs.StoredBatch) { b.Object.ExpiresAt = b.Object.CreatedAt + 3 })
-		b := r.end(id, 30*time.Second)
+		id := r.create(input, nil)
+		r.await(id, 60*time.Second, "three done", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 3 })
+		r.closeWindow(id)
+		b := r.end(id, 60*time.Second)
 		if b.Status != protocol.BatchExpired || b.ExpiredAt == 0 || b.FinalizingAt != 0 {
 			t.Errorf("%s", b.AppendJSON(nil))
 		}
@@ -147,6 +150,22 @@ func TestBatchExpires(t *testing.T) {
 		}
 		r.nothingLeft(id)
 	})
+}
+
+// closeWindow ends the window of a batch that runs.
+func (r *rig) closeWindow(id string) {
+	r.t.Helper()
+	for {
+		b := r.get(id)
+		b.Object.ExpiresAt = b.Object.CreatedAt
+		err := r.conn.WriteBatch(r.t.Context(), b)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, jobs.ErrBatchMoved) {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 func TestBatchExpiresBeforeItIsValidated(t *testing.T) {
