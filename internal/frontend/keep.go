@@ -103,7 +103,7 @@ func (s *Server) submitKept(fc *fiber.Ctx, c *call, job *jobs.Job) error {
 			c.dropBody(fc)
 			return s.follow(fc, c, true)
 		}
-		return s.accepted(ctx, fc, job)
+		return s.accepted(fc, job)
 	}
 	stream, err := s.client.Submit(ctx, job)
 	if errors.Is(err, jobs.ErrSubmitted) { // by a request with the same key, just now
@@ -117,16 +117,12 @@ func (s *Server) submitKept(fc *fiber.Ctx, c *call, job *jobs.Job) error {
 	return c.answer(fc, job.Stream)
 }
 
-// accepted answers a background request whose job is stored. Where it stands in the
-// queue is told if that is known.
-func (s *Server) accepted(ctx context.Context, fc *fiber.Ctx, job *jobs.Job) error {
-	answer := &jobs.Kept{Job: &jobs.Job{}, Metadata: job.Keep.Metadata, Status: jobs.KeptQueued, Place: &jobs.Place{Position: 1}}
-	*answer.Job = *job
-	answer.Job.Body = nil // the client knows what it asked for
-	if kept, err := s.client.Kept(ctx, job.Tenant, job.ID, jobs.KeptOptions{}); err == nil && kept.Place != nil {
-		answer.Place = kept.Place
-	}
-	return sendKept(fc, answer)
+// accepted answers a background request whose job is stored.
+func (s *Server) accepted(fc *fiber.Ctx, job *jobs.Job) error {
+	place := s.client.PlaceOf(job)
+	known := *job
+	known.Body = nil // the client knows what it asked for
+	return sendKept(fc, &jobs.Kept{Job: &known, Metadata: job.Keep.Metadata, Status: jobs.KeptQueued, Place: &place})
 }
 
 // answerFrom answers a request to create a completion from a job that is there.

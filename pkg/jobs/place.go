@@ -46,6 +46,25 @@ func (cl *Client) place(ctx context.Context, k *Kept, rec *record, seq uint64) {
 	k.Place = &Place{Position: position, Wait: waitFor(position, rate)}
 }
 
+// PlaceOf estimates where a job stands that this client submitted just now. It asks
+// nobody: the counts are up to a second old, and brought forward by the queue's speed.
+func (cl *Client) PlaceOf(job *Job) Place {
+	position, rate := cl.depth.position(poolClass{job.Pool, job.Class}, time.Now())
+	return Place{Position: position, Wait: waitFor(position, rate)}
+}
+
+// position is the place of the job that was admitted last, 1 at least.
+func (a *admission) position(pc poolClass, now time.Time) (position int64, rate float64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d := a.queueLocked(pc)
+	position = d.waiting + d.since
+	if !d.asked.IsZero() {
+		position -= int64(d.rate * now.Sub(d.asked).Seconds())
+	}
+	return max(position, 1), d.rate
+}
+
 // waitFor is how long it takes until so many jobs were taken; 0 if that is not known.
 func waitFor(position int64, rate float64) time.Duration {
 	if rate <= 0 {
