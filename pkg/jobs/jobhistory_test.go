@@ -91,6 +91,7 @@ func TestRetryJob(t *testing.T) {
 		if err := r.conn.RetryJob(t.Context(), kept.ID); err != nil {
 			t.Fatal(err)
 		}
+		r.usage(3) // a result is there before the usage is
 		after := r.historyOf(kept.ID, StateFinished)
 		if len(after.Attempts) != 2 || after.Result.Status != Completed {
 			t.Errorf("retried: %+v", after)

@@ -15,8 +15,7 @@ import (
 // SetMetadata replaces the metadata of a kept job. The error is ErrNotKept if it is
 // not there, else a *protocol.Error.
 func (cl *Client) SetMetadata(ctx context.Context, tenant string, id ID, metadata map[string]string) (*Kept, error) {
-	err := cl.conn.setMetadata(ctx, tenant, id, metadata)
-	if err != nil {
+	if err := cl.conn.setMetadata(ctx, tenant, id, metadata); err != nil {
 		return nil, keptError("set metadata", err)
 	}
 	return cl.Kept(ctx, tenant, id, KeptOptions{})
@@ -55,7 +54,10 @@ func (c *Conn) setMetadata(ctx context.Context, tenant string, id ID, metadata m
 // The error is ErrNotKept if the job is not there, else a *protocol.Error.
 func (cl *Client) CancelKept(ctx context.Context, tenant string, id ID) (*Kept, error) {
 	k, err := cl.cancelKept(ctx, tenant, id)
-	return k, keptError("cancel kept job", err)
+	if err != nil {
+		return nil, keptError("cancel kept job", err)
+	}
+	return k, nil
 }
 
 func (cl *Client) cancelKept(ctx context.Context, tenant string, id ID) (*Kept, error) {
