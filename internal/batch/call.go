@@ -74,7 +74,7 @@ func (v *drive) put(ctx context.Context, i int, r *jobs.Result) (completed bool,
 	stored := *r
 	stored.Ended = time.Now()
 	name := v.plan.name(i)
-	won, err := v.d.conn.PutResult(ctx, v.b.Tenant, v.run.Batch, name, &stored, 0)
+	won, err := v.d.conn.PutResult(ctx, v.run.Tenant, v.run.Batch, name, &stored, 0)
 	if err != nil {
 		return false, err
 	}
@@ -82,7 +82,7 @@ func (v *drive) put(ctx context.Context, i int, r *jobs.Result) (completed bool,
 		v.d.note("result")
 		return false, nil
 	}
-	have, err := v.d.conn.Result(ctx, v.b.Tenant, v.run.Batch, name)
+	have, err := v.d.conn.Result(ctx, v.run.Tenant, v.run.Batch, name)
 	if err != nil {
 		return false, err
 	}
