@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func TestSDKStoredCompletions(t *testing.T) {
 	completions := newOfficial(s.client).Chat.Completions
 	var ids []string
 	for i := range 5 {
-		params := storing("up/"+words, fmt.Sprintf("number %d", i), shared.Metadata{"odd": fmt.Sprint(i % 2)})
+		params := storing("up/"+words, fmt.Sprintf("number %d", i), shared.Metadata{"odd": strconv.Itoa(i % 2)})
 		if i < 3 {
 			c, err := completions.New(t.Context(), params)
 			if err != nil {

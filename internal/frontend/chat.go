@@ -76,6 +76,7 @@ func (s *Server) admit(c *call, req *protocol.Request, keyed bool) (*jobs.Job, e
 	timeout := c.cfg.RequestTimeout
 	if req.Background {
 		timeout = c.cfg.BackgroundTimeout
+		c.deadline = c.began.Add(timeout) // whoever stays for its stream may stay to its end
 	}
 	c.completes = true
 	return &jobs.Job{

@@ -53,10 +53,13 @@ func (s *Server) completion(fc *fiber.Ctx, c *call) (jobs.ID, error) {
 // keptError is queueError for what is asked about a completion: one of another
 // tenant is not there.
 func keptError(c *call, err error) error {
-	if errors.Is(err, jobs.ErrNotKept) {
-		return errNoCompletion(c.param)
+	if !errors.Is(err, jobs.ErrNotKept) {
+		return queueError(err)
 	}
-	return queueError(err)
+	if c.reading != nil {
+		return errNoCompletion(c.reading.env.ID)
+	}
+	return errNoCompletion(c.param)
 }
 
 // getCompletion answers GET /v1/chat/completions/{id}: the completion as it is now,

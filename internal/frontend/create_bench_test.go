@@ -1,8 +1,8 @@
 package frontend
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 )
@@ -26,7 +26,7 @@ func BenchmarkCreate(b *testing.B) {
 				for pb.Next() {
 					var header []string
 					if c.keyed {
-						header = []string{"Idempotency-Key", fmt.Sprint(n.Add(1))}
+						header = []string{"Idempotency-Key", strconv.FormatInt(n.Add(1), 10)}
 					}
 					if resp, body := r.post(c.body, header...); resp.StatusCode != http.StatusOK {
 						b.Errorf("%d %s", resp.StatusCode, body)

@@ -205,6 +205,31 @@ func TestRefusedLeavesNoClaim(t *testing.T) {
 	}
 }
 
+// A key of a completion that was deleted does not bring it back, nor another one.
+func TestKeyOfDeleted(t *testing.T) {
+	var runs atomic.Int64
+	r := start(t, anyone(), counting(&runs, teller))
+	for name, request := range map[string]string{"json": with(`"store":true`), "stream": with(`"store":true,"stream":true`)} {
+		runs.Store(0)
+		first, _ := r.post(request, "Idempotency-Key", name)
+		id := first.Header.Get("X-Request-Id")
+		if resp, body := r.do(http.MethodDelete, completions+"/"+id, ""); resp.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", resp.StatusCode, body)
+		}
+		for range 2 {
+			resp, body := r.post(request, "Idempotency-Key", name)
+			wantError(t, resp, body, http.StatusConflict, invalid, "completion_deleted")
+			if resp.Header.Get("X-Should-Retry") != "false" {
+				t.Errorf("%s: %v", name, resp.Header)
+			}
+		}
+		if n := runs.Load(); n != 1 {
+			t.Errorf("%s: %d calls", name, n)
+		}
+		r.wantNothing(id)
+	}
+}
+
 func TestLongKey(t *testing.T) {
 	r := start(t, anyone(), teller)
 	if resp, body := r.post(plainRequest, "Idempotency-Key", strings.Repeat("k", 255)); resp.StatusCode != http.StatusOK {

@@ -81,7 +81,7 @@ func (s *Server) joinChat(fc *fiber.Ctx, c *call, job *jobs.Job) error {
 		case !errors.Is(err, jobs.ErrNotKept):
 			return queueError(err)
 		case time.Since(c.began) > claimGrace:
-			return s.submitKept(fc, c, job)
+			return s.makeUp(ctx, fc, c, job)
 		}
 		select {
 		case <-time.After(pause):
@@ -89,6 +89,22 @@ func (s *Server) joinChat(fc *fiber.Ctx, c *call, job *jobs.Job) error {
 			return queueError(context.Cause(ctx))
 		}
 	}
+}
+
+// makeUp submits the job of an earlier request with the same key, unless it was there
+// and was deleted.
+func (s *Server) makeUp(ctx context.Context, fc *fiber.Ctx, c *call, job *jobs.Job) error {
+	deleted, err := s.client.Deleted(ctx, job.Tenant, job.ID)
+	if err != nil {
+		return queueError(err)
+	}
+	if deleted {
+		return &protocol.Error{
+			Status: http.StatusConflict, Type: protocol.TypeInvalidRequest, Code: "completion_deleted", NoRetry: true,
+			Message: "The completion that was made with this Idempotency-Key was deleted. Use a new key for a new completion.",
+		}
+	}
+	return s.submitKept(fc, c, job)
 }
 
 // submitKept submits a kept job and answers from its events.

@@ -122,6 +122,13 @@ func (c *Conn) deleteKept(ctx context.Context, tenant string, id ID) error {
 	return errors.Join(errs...)
 }
 
+// Deleted reports whether there was a kept job of that id which was deleted: as long
+// as results are kept, that is known. Its error is a *protocol.Error.
+func (cl *Client) Deleted(ctx context.Context, tenant string, id ID) (bool, error) {
+	r, err := cl.conn.resultIfAny(ctx, tenant, id)
+	return err == nil && r != nil && r.Status == Deleted, keptError("look for deleted job", err)
+}
+
 // bury puts a tombstone in the place of a result, or where one would come, and
 // reports whether there was one. Of several that try, one succeeds; the others get
 // ErrNotKept.
