@@ -21,8 +21,8 @@
 //  3. The lease (jobs.Run) says who ought to drive; the fence in the batch says who
 //     may write. A driver that was replaced finds out at its next write and stops.
 //  4. Status and counts only move forward, for whoever looks (history in the tests).
-//  5. At a shutdown batches are handed over at once, and no line that runs runs
-//     again (TestDriverHandsOver).
+//  5. At a shutdown batches are handed over at once, and lines that
+//     are running end there: none runs twice (TestDriverHandsOver).
 //  6. A line runs by the permissions that its batch's key has then
 //     (TestBatchOfARevokedKey). A line whose request is no good, or that a model
 //     refuses, has that answer; what may pass is tried until the window closes, with

@@ -158,7 +158,7 @@ func (v *drive) awaitKey(ctx context.Context) *jobs.Key {
 func (v *drive) read(ctx context.Context, check protocol.BatchCheck) (protocol.BatchSummary, error) {
 	check.Endpoint, check.MaxBody = v.b.Object.Endpoint, v.d.cfg.MaxBody
 	r := v.d.conn.OpenFile(ctx, *v.b.Input)
-	defer r.Close()
+	defer func() { _ = r.Close() }() // only read
 	v.plan = &plan{}
 	return check.Read(r, func(l protocol.BatchLine) error {
 		v.plan.add(l)

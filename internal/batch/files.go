@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// results on a replica may be a moment behind
+	// recounts is how often results are counted that a replica may not have yet.
 	recounts     = 10
 	recountPause = 300 * time.Millisecond
 )

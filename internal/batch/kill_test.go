@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -99,7 +100,7 @@ func TestDriverDiesAfterEachWrite(t *testing.T) {
 				var over atomic.Bool
 				t.Run(fmt.Sprintf("from %d", n), func(t *testing.T) {
 					for k := n; k < n+4; k++ {
-						t.Run(fmt.Sprint(k), func(t *testing.T) {
+						t.Run(strconv.FormatInt(k, 10), func(t *testing.T) {
 							t.Parallel()
 							r := newRig(t, jobstest.One(t))
 							r.cfg.Drain = 300 * time.Millisecond

@@ -118,14 +118,6 @@ func (p *progress) tryAgain(i, try int, at time.Time) {
 	heap.Push(&p.again, retry{at: at, request: i, try: try})
 }
 
-// due returns when the next retry is, and whether there is one.
-func (p *progress) due() (at time.Time, ok bool) {
-	if len(p.again) == 0 {
-		return time.Time{}, false
-	}
-	return p.again[0].at, true
-}
-
 // rewind begins anew with what is not done.
 func (p *progress) rewind() {
 	p.cursor, p.again = 0, nil
@@ -143,19 +135,28 @@ type retry struct {
 type retries []retry
 
 // choose returns the index of the retry to go first; there is one that is due.
-func (r retries) choose(now time.Time, failing bool) (at int) {
-	for i := range r {
-		if failing && !r[i].at.After(now) && r[i].try > r[at].try {
+func (r *retries) choose(now time.Time, failing bool) (at int) {
+	for i, one := range *r {
+		if failing && !one.at.After(now) && one.try > (*r)[at].try {
 			at = i
 		}
 	}
 	return at
 }
 
-func (r retries) Len() int           { return len(r) }
-func (r retries) Less(i, j int) bool { return r[i].at.Before(r[j].at) }
-func (r retries) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
-func (r *retries) Push(x any)        { *r = append(*r, x.(retry)) }
+// Len implements heap.Interface.
+func (r *retries) Len() int { return len(*r) }
+
+// Less implements heap.Interface.
+func (r *retries) Less(i, j int) bool { return (*r)[i].at.Before((*r)[j].at) }
+
+// Swap implements heap.Interface.
+func (r *retries) Swap(i, j int) { (*r)[i], (*r)[j] = (*r)[j], (*r)[i] }
+
+// Push implements heap.Interface.
+func (r *retries) Push(x any) { *r = append(*r, x.(retry)) }
+
+// Pop implements heap.Interface.
 func (r *retries) Pop() any {
 	last := (*r)[len(*r)-1]
 	*r = (*r)[:len(*r)-1]

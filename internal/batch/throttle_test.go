@@ -60,7 +60,7 @@ func TestThrottleOfRequestsThatFailTwice(t *testing.T) {
 				th.success()
 				p.finish(i, true)
 			}
-			time.Sleep(10 * time.Millisecond) // of the bubble's clock
+			sleep(t.Context(), 10*time.Millisecond) // of the bubble's clock
 		}
 		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("%d lines took %s", lines, took)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -243,7 +244,7 @@ func TestLineResults(t *testing.T) {
 			case i%10 == 0:
 				res = &Result{Status: Errored, Error: protocol.ErrInvalid("", "", "no")}
 			}
-			if _, err := r.conn.PutResult(ctx, "acme", batch, fmt.Sprint(i), res, 0); err != nil {
+			if _, err := r.conn.PutResult(ctx, "acme", batch, strconv.Itoa(i), res, 0); err != nil {
 				t.Fatal(err)
 			}
 		}

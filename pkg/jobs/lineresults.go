@@ -68,8 +68,8 @@ func (c *Conn) LineResults(ctx context.Context, tenant, batch string, from uint6
 // lineResult reads a message as the result of a line; ok is false for one that is
 // not.
 func (c *Conn) lineResult(ctx context.Context, m jetstream.Msg, seq uint64, withBody bool) (lr LineResult, ok bool, err error) {
-	line, err := strconv.Atoi(m.Subject()[lastToken(m.Subject()):])
-	if err != nil || line < 1 {
+	line, bad := strconv.Atoi(m.Subject()[lastToken(m.Subject()):])
+	if bad != nil || line < 1 {
 		return LineResult{}, false, nil
 	}
 	r, ref, err := decodeResult(m.Data())

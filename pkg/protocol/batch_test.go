@@ -95,7 +95,7 @@ func TestBatchRequest(t *testing.T) {
 func TestParseWindow(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30m": 30 * time.Minute,
-		"": 0, "h": 0, "0h": 0, "-1h": 0, "1.5h": 0, "24": 0, "1h30m": 0, "99999999h": 0, " 1h": 0,
+		"": 0, "h": 0, "0h": 0, "-1h": 0, "1.5h": 0, "24": 0, "1h30m": 0, "99999999h": 0, "1 h": 0,
 	} {
 		if got, err := ParseWindow(text); got != want || (err == nil) != (want > 0) {
 			t.Errorf("%q: %s, %v", text, got, err)
