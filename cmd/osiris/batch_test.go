@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/osiris/osiris/internal/service"
 )
 
 // requests are n lines of a batch; more is added to each body.
@@ -194,6 +198,24 @@ func TestBatchFaults(t *testing.T) {
 	}
 }
 
+// interruptedWait holds that whoever stops waiting is told how to go on.
+func (r *upRig) interruptedWait(t *testing.T, id string) {
+	t.Helper()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	stderr, ended := newOutput(), make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"batch", "results", "-w", id}, service.IO{
+			Environ: []string{"OSIRIS_BASE_URL=" + r.url, "OSIRIS_API_KEY=" + r.key}, Stdout: io.Discard, Stderr: stderr,
+		})
+	}()
+	stderr.await(t, "is in_progress")
+	interrupt(service.ErrSignal)
+	if code := <-ended; code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	stderr.await(t, "the batch goes on; osiris batch results --wait "+id)
+}
+
 // What only the server knows fails the batch, with lines too; the same key is the
 // same batch; a batch that runs has no results yet.
 func TestBatchOnTheServer(t *testing.T) {
@@ -213,6 +235,7 @@ func TestBatchOnTheServer(t *testing.T) {
 	if got := r.command(t, r.url, "", "batch", "results", id); got.code != 1 || !strings.Contains(got.stderr, "--wait") {
 		t.Errorf("%+v", got)
 	}
+	r.interruptedWait(t, id)
 	if got := r.command(t, r.url, "", "batch", "cancel", id); got.code != 0 || !strings.Contains(got.stdout, "cancel") {
 		t.Errorf("%+v", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -164,7 +165,7 @@ func TestDownload(t *testing.T) {
 				}
 				switch call {
 				case 1: // a part, then the connection breaks
-					w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+					w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 					_, _ = w.Write(content[:100_000])
 					cut()
 				case 2: // silence

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,7 +166,7 @@ func (l *jobLister) newestFirst() []ID {
 	for id := range l.found {
 		ids = append(ids, id)
 	}
-	slices.SortFunc(ids, func(a, b ID) int { return -strings.Compare(string(a[:]), string(b[:])) })
+	slices.SortFunc(ids, func(a, b ID) int { return -bytes.Compare(a[:], b[:]) })
 	return ids
 }
 
