@@ -112,6 +112,9 @@
 //     never comes back, whoever still runs it (TestDeleteKeptWhileItRuns). An
 //     idempotency key has one owner (TestClaimedTogether). What is another tenant's
 //     cannot be told from what is not there (TestKeptIsTheOwners).
+//  16. Of every job can be told where it is and how its attempts ended
+//     (TestJobHistory, TestListJobs); it can be ended (TestCancelJob), and a kept one
+//     that failed be run again, unless it was deleted (TestRetryJob).
 //
 // When nobody can be asked, time decides. A worker that is gone gives up its jobs
 // after 1 to 3 s, one that is only silent, or silent about a job, after 10 s; a

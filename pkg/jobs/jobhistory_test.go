@@ -99,6 +99,12 @@ func TestRetryJob(t *testing.T) {
 		if err := r.conn.RetryJob(t.Context(), kept.ID); !errors.Is(err, ErrNotFailed) {
 			t.Errorf("retry of a finished job: %v", err)
 		}
+		if err := cl.DeleteKept(t.Context(), "acme", kept.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.conn.RetryJob(t.Context(), kept.ID); err == nil {
+			t.Error("a deleted job came back")
+		}
 		if err := r.conn.RetryJob(t.Context(), NewID()); !errors.Is(err, ErrUnknownJob) {
 			t.Errorf("retry of no job: %v", err)
 		}

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -156,23 +157,67 @@ func (c *Conn) retry(ctx context.Context, rec *record) error {
 	if err != nil {
 		return err
 	}
-	// The record's time begins the job's, so it is written anew.
-	options := []jetstream.PublishOpt{jetstream.WithExpectStream(c.n.keptStream())}
-	if ttl := job.keptTTL(); ttl > 0 {
-		options = append(options, jetstream.WithMsgTTL(ttl))
-	}
-	err = c.persist(ctx, "write record", func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, c.n.recordOf(&job), payload, options...)
-		return err
-	})
-	if err != nil {
+	// The record's time begins the job's, so it is written anew. Both writes fail if
+	// the job is deleted meanwhile: it does not come back.
+	if err := c.renewRecord(ctx, rec, payload); err != nil {
 		return err
 	}
 	if err := c.purge(ctx, c.n.replayStream(), c.n.replay(job.ID)); err != nil {
 		return err
 	}
-	if err := c.purge(ctx, c.n.resultsStream(), subject); err != nil {
+	if err := c.dropResult(ctx, subject, m.Seq); err != nil {
 		return err
 	}
 	return c.publishJob(ctx, &job, payload)
+}
+
+// renewRecord replaces a record that nobody touched since it was read.
+func (c *Conn) renewRecord(ctx context.Context, rec *record, payload []byte) error {
+	subject := c.n.record(rec.job.Tenant, rec.job.ID)
+	options := []jetstream.PublishOpt{
+		jetstream.WithExpectStream(c.n.keptStream()), jetstream.WithExpectLastSequencePerSubject(rec.seq),
+	}
+	if ttl := rec.job.keptTTL(); ttl > 0 {
+		options = append(options, jetstream.WithMsgTTL(ttl))
+	}
+	return c.persist(ctx, "renew record", func(ctx context.Context) error {
+		_, err := c.js.Publish(ctx, subject, payload, options...)
+		if !refusedAsTaken(err) {
+			return err
+		}
+		m, err := c.leaderGet(ctx, c.n.keptStream(), question{LastFor: subject})
+		switch {
+		case errors.Is(err, errNotStored):
+			return ErrUnknownJob
+		case err != nil:
+			return err
+		case bytes.Equal(m.Data, payload): // it arrived, its ack did not
+			return nil
+		case m.Seq == rec.seq:
+			return errRace // a cluster refuses while another write is under way
+		}
+		return fmt.Errorf("%w: somebody else retries it", ErrNotFailed)
+	})
+}
+
+// dropResult removes one result, and nothing that took its place.
+func (c *Conn) dropResult(ctx context.Context, subject string, seq uint64) error {
+	return c.persist(ctx, "drop result", func(ctx context.Context) error {
+		stream, err := c.js.Stream(ctx, c.n.resultsStream())
+		if err != nil {
+			return err
+		}
+		err = stream.DeleteMsg(ctx, seq)
+		if err == nil || transient(err) {
+			return err
+		}
+		_, left := c.leaderGet(ctx, c.n.resultsStream(), question{LastFor: subject})
+		switch {
+		case errors.Is(left, errNotStored): // removed before, and the answer was lost
+			return nil
+		case left == nil:
+			return ErrUnknownJob // a tombstone
+		}
+		return left
+	})
 }
