@@ -68,6 +68,7 @@ func New(
 func (d *Driver) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() { d.restore(ctx) })
 	free := make(chan struct{}, d.cfg.Running)
 	for {
 		select {
@@ -92,6 +93,23 @@ func (d *Driver) Run(ctx context.Context) {
 			defer func() { <-free }()
 			d.serve(ctx, run)
 		})
+	}
+}
+
+// restoreEvery is how often batches without a run are looked for.
+const restoreEvery = time.Hour
+
+// restore takes care that no batch waits for nothing, until ctx ends.
+func (d *Driver) restore(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := d.conn.RestoreRuns(ctx)
+		if n > 0 {
+			d.log.Warn("batches had lost their runs and go on", "batches", n)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("batches without runs are looked for later", "error", err)
+		}
+		sleep(ctx, restoreEvery)
 	}
 }
 

@@ -373,3 +373,26 @@ func TestLargeLineLeavesNothing(t *testing.T) {
 		})
 	})
 }
+
+func TestRunsAreRestored(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		lost, ended := mustCreate(t, r.conn, newBatch("acme")), newBatch("other")
+		ended.Object.Status = protocol.BatchCompleted
+		mustCreate(t, r.conn, ended)
+		if err := r.conn.purge(ctx, r.conn.n.runsStream(), r.conn.n.runsFilter()); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.conn.RestoreRuns(ctx); n != 1 || err != nil {
+			t.Fatalf("%d restored, %v", n, err)
+		}
+		if n, err := r.conn.RestoreRuns(ctx); n != 0 || err != nil {
+			t.Fatalf("%d restored again, %v", n, err)
+		}
+		run := mustTake(t, r.conn)
+		if run.Batch != lost.Object.ID || run.Tenant != "acme" {
+			t.Errorf("%+v", run)
+		}
+		run.Abandon()
+	})
+}

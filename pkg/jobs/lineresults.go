@@ -68,8 +68,8 @@ func (c *Conn) LineResults(ctx context.Context, tenant, batch string, from uint6
 // lineResult reads a message as the result of a line; ok is false for one that is
 // not.
 func (c *Conn) lineResult(ctx context.Context, m jetstream.Msg, seq uint64, withBody bool) (lr LineResult, ok bool, err error) {
-	line, bad := strconv.Atoi(m.Subject()[lastToken(m.Subject()):])
-	if bad != nil || line < 1 {
+	line := lineNumber(m.Subject())
+	if line < 1 {
 		return LineResult{}, false, nil
 	}
 	r, ref, err := decodeResult(m.Data())
@@ -80,6 +80,15 @@ func (c *Conn) lineResult(ctx context.Context, m jetstream.Msg, seq uint64, with
 		return LineResult{}, false, fmt.Errorf("read result of line %d: %w", line, err)
 	}
 	return LineResult{Line: line, Seq: seq, Result: r}, true, nil
+}
+
+// lineNumber returns the number at the end of a result's subject, 0 if there is none.
+func lineNumber(subject string) int {
+	n, err := strconv.Atoi(subject[lastToken(subject):])
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // walkResults reads what is stored under filter from *next on, and moves *next
