@@ -115,6 +115,10 @@
 //  16. Of every job can be told where it is and how its attempts ended
 //     (TestJobHistory, TestListJobs); it can be ended (TestCancelJob), and a kept one
 //     that failed be run again, unless it was deleted (TestRetryJob).
+//  17. A batch is written by compare-and-set alone (TestBatchIsWrittenByOne), and has
+//     one driver at a time, which another replaces when it dies or hands over
+//     (TestRunLease). A batch that nobody would drive is found again
+//     (TestRunWithoutABatch, TestRunsAreRestored).
 //
 // When nobody can be asked, time decides. A worker that is gone gives up its jobs
 // after 1 to 3 s, one that is only silent, or silent about a job, after 10 s; a
