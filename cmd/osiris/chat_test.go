@@ -71,6 +71,7 @@ func TestChat(t *testing.T) {
 		{name: "no model", args: []string{"Hello!"}, code: 2, stderr: []string{"--model", "echo"}},
 		{name: "unknown model", args: []string{"-m", "nobody", "Hello!"}, code: 1, stderr: []string{"nobody", "--model"}},
 		{name: "wrong key", args: []string{"-m", "echo", "--api-key", "sk-osiris-wrong", "Hello!"}, code: 1, stderr: []string{"API key", "OSIRIS_API_KEY"}},
+		{name: "nobody there", args: []string{"-m", "echo", "--base-url", "http://127.0.0.1:1/v1", "Hello!"}, code: 1, stderr: []string{"nobody answers at http://127.0.0.1:1/v1", "osiris up"}},
 		{name: "no URL", args: []string{"-m", "echo", "--base-url", "here", "Hello!"}, code: 2, stderr: []string{"base URL"}},
 		{name: "failed", args: []string{"-m", "echo?error=400", "Hello!"}, code: 1, stderr: []string{"osiris: "}},
 		{name: "failed inside", args: []string{"-m", "echo?error=500&after=1", "Hello, world!"}, code: 1, stdout: "Hello\n", stderr: []string{"osiris: "}},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -38,6 +39,8 @@ type Client struct {
 	cfg  Config
 	base *url.URL
 	http *http.Client
+
+	reached atomic.Bool // the server has answered
 }
 
 // New returns a client, or says what is wrong with the base URL.
@@ -145,6 +148,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		}
 		return nil, &brokenError{err}
 	}
+	c.reached.Store(true)
 	resp.Body = &endingBody{resp.Body, cancel}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil

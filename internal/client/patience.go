@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -77,13 +79,20 @@ func (p *patience) again(err error) (time.Duration, bool) {
 	pause := p.next + rand.N(p.next)
 	p.next = min(2*p.next, longestWait)
 	if _, broken := errors.AsType[*brokenError](err); broken {
-		return pause, true
+		return pause, p.c.reached.Load() || !nobodyThere(err)
 	}
 	e, refused := errors.AsType[*protocol.Error](err)
 	if !refused || !repeatable(e) {
 		return 0, false
 	}
 	return max(pause, e.RetryAfter), true
+}
+
+// nobodyThere reports whether an address leads nowhere. Of a server that never answered
+// that is more likely a mistake than an outage.
+func nobodyThere(err error) bool {
+	unknown, isDNS := errors.AsType[*net.DNSError](err)
+	return errors.Is(err, syscall.ECONNREFUSED) || isDNS && unknown.IsNotFound
 }
 
 func repeatable(e *protocol.Error) bool {
