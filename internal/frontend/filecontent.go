@@ -84,7 +84,8 @@ func rangesOf(fc *fiber.Ctx, f jobs.File, tag string) ([]byteRange, error) {
 		return nil, nil
 	}
 	if condition := fc.Get("If-Range"); condition != "" && condition != tag {
-		if at, err := http.ParseTime(condition); err != nil || !at.Equal(f.Created) {
+		at, err := http.ParseTime(condition)
+		if met := err == nil && at.Equal(f.Created); !met {
 			return nil, nil
 		}
 	}

@@ -22,7 +22,7 @@ func FuzzUpload(f *testing.F) {
 		file + purpose + "--b--\r\n", purpose + file + "--b--", purpose + file + file + "--b--\r\n", file + "--b--", purpose, "", "--b--\r\n", "--b\r\n\r\n",
 		purpose + part(`name="expires_after[seconds]"`, "3600") + file + part(`name="expires_after[anchor]"`, "created_at") + "--b--\r\n",
 		part(`name="purpose"`, "user_data") + part(`name="file"; filename="\\\"x\"/../y"`, "\r\n--\r\n--a\r\n") + "--b--\r\nepilogue",
-		strings.Replace(file+purpose+"--b--\r\n", "\r\n", "\n", -1), "preamble\r\n" + file + purpose + "--b  \r\n--b--\r\n",
+		strings.ReplaceAll(file+purpose+"--b--\r\n", "\r\n", "\n"), "preamble\r\n" + file + purpose + "--b  \r\n--b--\r\n",
 		part(`name=file; filename*=UTF-8''a%2Ejsonl`, "{}") + purpose + "--b--\r\n", part("", "x") + "--b--\r\n",
 	} {
 		f.Add([]byte(seed))

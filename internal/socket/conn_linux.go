@@ -126,7 +126,7 @@ func (t *transfer) write(fd uintptr) (over bool) {
 
 // call reads or writes p, which is not empty, on a descriptor that does not block.
 func call(number, fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, err := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	n, _, err := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // as package syscall does it
 	if err != 0 {
 		return 0, err
 	}

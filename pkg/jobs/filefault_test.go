@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -151,7 +152,7 @@ func TestFileOverARestart(t *testing.T) {
 		}
 		n.RestartAll(t)
 		rest, err := io.ReadAll(r)
-		if err != nil || !bytes.Equal(append(half, rest...), content) {
+		if err != nil || !bytes.Equal(slices.Concat(half, rest), content) {
 			t.Errorf("%d bytes came back: %v", len(half)+len(rest), err)
 		}
 	})

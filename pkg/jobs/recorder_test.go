@@ -43,7 +43,7 @@ func TestRecorderGathersWhatComesTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(recordWindow)
+		<-time.After(recordWindow)
 		synctest.Wait()
 		if len(s.sent) != 2 || s.sent[1].first != 5 || s.sent[1].count != 3 || string(s.sent[1].data) != "id: 5\ndata: a\n\nid: 6\ndata: b\n\nid: 7\ndata: c\n\n" {
 			t.Fatalf("sent %+v", s.sent)
@@ -64,7 +64,7 @@ func TestRecorderRepeatsUntilConfirmed(t *testing.T) {
 		s.rec.flush()
 		s.rec.confirm([]byte(`{"error":{"code":503}}`))
 		s.rec.confirm(nil)
-		time.Sleep(recordAgain)
+		<-time.After(recordAgain)
 		s.mute = false
 		if !s.rec.again(time.Now()) {
 			t.Error("not repeated")
