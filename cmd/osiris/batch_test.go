@@ -225,7 +225,8 @@ func TestBatchOnTheServer(t *testing.T) {
 	if got.code != 1 || !strings.Contains(got.stderr, "q.jsonl:1: model_not_found") || !strings.Contains(got.stderr, "has failed") {
 		t.Errorf("%+v", got)
 	}
-	slow := writeFile(t, "slow.jsonl", requests(3, `,"metadata":{"echo_first":"10m"}`))
+	// Long enough to be watched and cancelled, and no longer: what runs is waited for.
+	slow := writeFile(t, "slow.jsonl", requests(3, `,"metadata":{"echo_first":"3s"}`))
 	first := r.command(t, r.url, "", "batch", "submit", "--idempotency-key", "k", slow)
 	second := r.command(t, r.url, "", "batch", "submit", "--idempotency-key", "k", slow)
 	if first.code != 0 || first.stdout != second.stdout || !strings.Contains(first.stderr, "osiris batch results --wait") {

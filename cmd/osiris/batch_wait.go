@@ -90,8 +90,11 @@ func collect(ctx context.Context, api *client.Client, b *client.Batch, output, e
 		return refused(b, where, std)
 	}
 	fmt.Fprintf(std.Stderr, "%s: %d of %d requests answered%s\n", b.ID, b.Counts.Completed, b.Counts.Total, tokens(b.Usage))
-	if b.Counts.Completed < b.Counts.Total || b.Status != "completed" {
+	switch {
+	case b.Counts.Completed < b.Counts.Total:
 		return &exitError{exitLinesFailed, fmt.Sprintf("the batch is %s, and %s no answer", b.Status, without(b.Counts))}
+	case b.Status != "completed":
+		return &exitError{exitLinesFailed, "the batch is " + b.Status}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (s *Server) guarded(fc *fiber.Ctx, c *call) (err error) {
 // greet answers those who open the base URL to see whether anybody is there.
 func (s *Server) greet(fc *fiber.Ctx, _ *call) error {
 	return sendJSON(fc, []byte(`{"object":"service","name":"osiris","message":"This is an OpenAI-compatible API.",`+
-		`"endpoints":["/v1/chat/completions","/v1/models","/v1/files"]}`+"\n"))
+		`"endpoints":["/v1/chat/completions","/v1/models","/v1/files","/v1/batches"]}`+"\n"))
 }
 
 func knownMethod(method []byte) bool {
