@@ -24,7 +24,9 @@ func (c *Conn) storeBody(ctx context.Context, job *Job) (bodyRef, error) {
 	if ref.Kept = kept; err == nil {
 		return ref, nil
 	}
-	c.sweepBody(ctx, job, kept)
+	if !kept || !job.Keep.Repeat { // else the parts may be those of another request with its key
+		c.sweepBody(ctx, job, kept)
+	}
 	err = fmt.Errorf("store body: %w", err)
 	if hasCode(err, codeStreamFull) {
 		return bodyRef{}, protocol.ErrOverloaded(5 * time.Second).Wrap(err)

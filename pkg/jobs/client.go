@@ -156,6 +156,7 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	if job.recorded() {
 		own, err := cl.conn.putRecord(ctx, job, payload)
 		if err != nil {
+			cl.takeBack(job)
 			return nil, err
 		}
 		if !own { // its events go to whoever did
@@ -170,6 +171,7 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	if err := cl.publish(s); err != nil {
 		cl.forget(job.ID)
 		cl.dropBody(s)
+		cl.takeBack(job)
 		return nil, unavailable(err)
 	}
 	return s, nil

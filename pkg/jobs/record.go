@@ -56,7 +56,8 @@ func (c *Conn) publishJob(ctx context.Context, job *Job, payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("publish job: %w", err)
 	}
-	return c.nc.Publish(c.n.hint(job.Pool), nil)
+	_ = c.nc.Publish(c.n.hint(job.Pool), nil) // without it the job waits a little longer
+	return nil
 }
 
 // markRepeat sets keepRepeat in the message of a kept job, in place.
@@ -81,18 +82,40 @@ func (cl *Client) SubmitBackground(ctx context.Context, job *Job) error {
 	}
 	own, err := cl.conn.putRecord(ctx, job, payload)
 	if err != nil {
+		cl.takeBack(job)
 		return err
 	}
-	if err = cl.conn.publishJob(ctx, job, payload); err == nil {
+	err = cl.conn.publishJob(ctx, job, payload)
+	full := hasCode(err, codeStreamFull)
+	switch {
+	case err == nil:
 		return nil
-	}
-	if own {
+	case full && own:
 		cl.withdrawRecord(job.Tenant, job.ID)
+	case !full:
+		cl.takeBack(job)
 	}
-	if hasCode(err, codeStreamFull) {
+	if full {
 		return protocol.ErrOverloaded(cl.depth.retryAfter(poolClass{job.Pool, job.Class})).Wrap(err)
 	}
 	return unavailable(err)
+}
+
+// takeBack removes a job that its client takes for refused, and that may be stored
+// all the same. One with an idempotency key stays: another request may have made it,
+// and the next one takes it up.
+func (cl *Client) takeBack(job *Job) {
+	if !job.recorded() || job.Keep.Repeat {
+		return
+	}
+	cl.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err := errors.Join(cl.conn.purge(ctx, cl.conn.n.keptStream(), cl.conn.n.keptAll(job.Tenant, job.ID)), cl.conn.withdraw(ctx, job))
+		if err != nil {
+			cl.log.Warn("refused job may be stored all the same", "job_id", job.ID.String(), "error", err)
+		}
+	})
 }
 
 // withdrawRecord removes the record of a job that was not accepted.
