@@ -148,7 +148,7 @@ func (k *Consumer) subscribe(ctx context.Context) error {
 		{n.cancel(), k.onControl, nil},
 		{n.hint(k.cfg.Pool), k.onHint, nil},
 		{k.usageInbox + ".*", k.onUsageAck, nil},
-		{k.replayInbox + ".*", k.onReplayAck, nil},
+		{k.replayInbox + ".*.*", k.onReplayAck, nil},
 		{k.inbox + ".*", k.onPull, &k.pullSub},
 	} {
 		sub, err := k.conn.nc.Subscribe(s.subject, s.handle)

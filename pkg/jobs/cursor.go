@@ -44,7 +44,7 @@ func (c *cursor) offer(m *replayMessage, live bool) (offered, Event) {
 		}
 	}
 	switch {
-	case m.kind == replayStarted:
+	case m.kind == replayStarted, m.kind == replayGaveUp:
 		return passed, Event{}
 	case m.first > c.next:
 		return missed, Event{}

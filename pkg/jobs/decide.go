@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -15,6 +16,9 @@ type ending struct {
 	ack    []byte          // acknowledgement of the job, once usage is stored; nil for none
 	result ResultStatus    // to be stored first, of a kept job; 0 for none
 }
+
+// again reports whether the job goes back into the queue.
+func (e *ending) again() bool { return e.ack != nil && !bytes.Equal(e.ack, ackAck) }
 
 // decide says what becomes of a plain job's attempt from the handler's error, why
 // its context ended (nil if it did not), and what the client may have seen of it.
@@ -44,9 +48,10 @@ func decide(err, cause error, stream, emitted bool) ending {
 //   - What is stored stands: only a finished job, or one that failed for good, has a result.
 //   - A worker that stops hands the job back although its text was seen; a live
 //     reader is told that the text ends here.
-//   - Background work waits for a provider that is busy or away, until the deadline.
+//   - Background work waits for a provider that is busy or away, until the deadline,
+//     which is left away from now.
 //   - Whether a batch's line is tried again is for the batch's driver to say.
-func decideKept(err, cause error, job *Job, emitted bool, attempt uint32) ending {
+func decideKept(err, cause error, job *Job, emitted bool, attempt uint32, left time.Duration) ending {
 	seen := emitted && job.Stream
 	switch {
 	case err == nil:
@@ -67,7 +72,7 @@ func decideKept(err, cause error, job *Job, emitted bool, attempt uint32) ending
 	case job.isLine() && (later || expired):
 		failed.result = 0
 	case job.Class == Background && later && !expired && !seen:
-		return ending{status: StatusFailed, err: failed.err, ack: nakIn(retryDelay(failed.err, attempt))}
+		return ending{status: StatusFailed, err: failed.err, ack: nakIn(min(retryDelay(failed.err, attempt), left))}
 	}
 	return failed
 }

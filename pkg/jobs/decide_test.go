@@ -79,7 +79,7 @@ func TestDecideKept(t *testing.T) {
 		{"line: past its deadline", ErrExpired, ErrExpired, line, false, StatusFailed, Failed, "+ACK", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := decideKept(c.err, c.cause, c.job, c.emitted, 1)
+			e := decideKept(c.err, c.cause, c.job, c.emitted, 1, time.Hour)
 			if e.status != c.status || e.kind != c.kind || string(e.ack) != c.ack || e.result != c.result {
 				t.Fatalf("got %s, event %d, ack %q, result %d", e.status, e.kind, e.ack, e.result)
 			}

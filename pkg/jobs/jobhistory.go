@@ -215,7 +215,7 @@ func (c *Conn) runningAttempt(ctx context.Context, id ID) (*RunningAttempt, erro
 			if about, err := decodeReplayAbout(m.data); err == nil {
 				now.Worker, now.Began = about.Worker, about.Started
 			}
-		case replayDone, replayFailed:
+		case replayDone, replayFailed, replayGaveUp:
 			now = nil
 		case replayChunk, replayPart:
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,9 @@ func (a *Attempt) completion(usage protocol.Usage) ([]byte, error) {
 
 // recall prepares an attempt of a kept job. When the job may have run before, it
 // looks for a result: then there is nothing to run, and over is true.
-func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error) {
+// A deadline that has passed does not keep it from looking.
+func (k *Consumer) recall(a *Attempt) (over bool, err error) {
+	ctx := a.ctx
 	a.kept.started, a.kept.attempt = time.Now(), a.number
 	if a.number > 1 || a.job.Keep.Repeat {
 		group, name := a.job.resultName()
@@ -89,9 +92,7 @@ func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error
 		// The broker counts anew for a job that was submitted again; readers know
 		// the newest attempt by its number.
 		a.kept.attempt = max(a.kept.attempt, last.attempt+1)
-		if last.attempt > 0 {
-			first = uint64(a.kept.attempt-1)*attemptEvents + 1
-		}
+		first = firstEvent(last, a.kept.attempt, a.queued > k.conn.cfg.KeepEvents)
 	}
 	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started}.encode(nil)
 	subject := k.conn.n.replay(a.job.ID)
@@ -100,9 +101,26 @@ func (k *Consumer) recall(ctx context.Context, a *Attempt) (over bool, err error
 		_ = k.conn.nc.Publish(subject, appendReplay(nil, &m)) // only tells readers that it runs
 		return false, nil
 	}
-	reply := k.replayInbox + "." + a.key()
-	a.kept.rec.Store(newRecorder(a.kept.attempt, first, about, func(data []byte) { _ = k.conn.nc.PublishRequest(subject, reply, data) }))
+	key := "." + a.key()
+	rec := newRecorder(a.kept.attempt, first, func(number uint64, data []byte) {
+		_ = k.conn.nc.PublishRequest(subject, k.replayInbox+"."+strconv.FormatUint(number, 36)+key, data)
+	})
+	a.kept.rec.Store(rec) // before its first message is confirmed
+	rec.mark(replayStarted, about)
 	return false, nil
+}
+
+// firstEvent numbers the first event of an attempt of a job that may have run
+// before, from the last message that is stored of it; aged says that older ones may
+// be gone. One that gave up before its first event leaves its numbers to the next.
+func firstEvent(last replayMessage, attempt uint32, aged bool) uint64 {
+	switch {
+	case last.kind == replayGaveUp && last.attempt+1 == attempt:
+		return last.first
+	case last.attempt > 0, attempt > 1 && aged:
+		return uint64(attempt-1)*attemptEvents + 1
+	}
+	return 1
 }
 
 // attemptEvents is more than an attempt has events. One that follows another begins
@@ -223,13 +241,14 @@ func (k *Consumer) beaten(a *Attempt, e ending) ending {
 		k.log.Warn("result of another attempt not read", "job_id", a.job.ID.String(), "error", err)
 		return ending{status: StatusCancelled, ack: ackAck}
 	}
-	if e.err = r.Failure(); e.err != nil {
-		return ending{status: StatusCancelled, kind: Failed, err: e.err, ack: ackAck}
-	}
-	if !a.job.Stream { // who reads a stream has read this attempt's
+	e = ending{status: StatusFinished, kind: Done, ack: ackAck}
+	if failure := r.Failure(); failure != nil {
+		e = ending{status: StatusCancelled, kind: Failed, err: failure, ack: ackAck}
+	} else if !a.job.Stream { // who reads a stream has read this attempt's
 		_ = a.emit(Answer, r.Body, false)
 	}
-	return ending{status: StatusFinished, kind: Done, ack: ackAck}
+	k.notify(a, r.Status, &e) // whoever was first may have died before it did
+	return e
 }
 
 // markReplay tells readers of the stored events how it ended.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,12 +13,12 @@ import (
 )
 
 const (
-	recordWindow = 25 * time.Millisecond // events of an attempt within it share a message
-	recordFull   = 64 << 10              // bytes that do not wait
-	recordMost   = 1 << 20               // not stored yet: the attempt waits
-	recordAgain  = 2 * time.Second       // a message that was not confirmed is published again
-	recordPause  = 100 * time.Millisecond
-	recordGiveUp = 15 * time.Second // at the end; an attempt without stored events is readable by its result
+	recordWindow = 25 * time.Millisecond  // events of an attempt within it share a message
+	recordFull   = 64 << 10               // bytes that do not wait
+	recordMost   = 1 << 20                // not stored yet: the attempt waits
+	recordAgain  = 2 * time.Second        // a message that was not confirmed is published again
+	recordPause  = 500 * time.Millisecond // for the word of an attempt without events
+	recordGiveUp = 15 * time.Second       // at the end; an attempt without stored events is readable by its result
 )
 
 // recorder numbers the events of a kept stream's attempt and stores them. One
@@ -25,11 +26,13 @@ const (
 // meanwhile is gathered.
 type recorder struct {
 	attempt uint32
-	send    func(data []byte) // failing shows as a missing confirmation
+	send    func(number uint64, data []byte) // failing shows as a missing confirmation
+	begin   uint64                           // number of the first event
 
 	mu      sync.Mutex
 	open    replayMessage // being gathered; its data is a buffer of its own
 	queue   [][]byte      // messages in order; the first is under way if sent is set
+	number  uint64        // of the first of queue: how many were confirmed before it
 	size    int           // bytes in open and queue
 	next    uint64        // number of the next event
 	sent    time.Time     // when the first of queue was published; zero: it was not
@@ -39,12 +42,12 @@ type recorder struct {
 	line    []byte        // numbered events; valid until the next call of add
 }
 
-// newRecorder begins with a message that says so; first numbers the first event.
-func newRecorder(attempt uint32, first uint64, about []byte, send func([]byte)) *recorder {
-	r := &recorder{attempt: attempt, send: send, next: first, changed: make(chan struct{}, 1)}
+// newRecorder returns a recorder whose first event has the number first. send
+// publishes a message, whose number comes back with its confirmation.
+func newRecorder(attempt uint32, first uint64, send func(uint64, []byte)) *recorder {
+	r := &recorder{attempt: attempt, send: send, begin: first, next: first, changed: make(chan struct{}, 1)}
 	r.timer = time.AfterFunc(time.Hour, r.flush)
 	r.timer.Stop()
-	r.mark(replayStarted, about)
 	return r
 }
 
@@ -108,21 +111,23 @@ func (r *recorder) sealLocked() {
 func (r *recorder) pumpLocked() {
 	if len(r.queue) > 0 && r.sent.IsZero() {
 		r.sent = time.Now()
-		r.send(r.queue[0])
+		r.send(r.number, r.queue[0])
 	}
 }
 
-// confirm takes the broker's answer to the message under way.
-func (r *recorder) confirm(answer []byte) {
+// confirm takes the broker's answer to the message of that number. Of one that was
+// published twice the second answer comes while another message is under way.
+func (r *recorder) confirm(number uint64, answer []byte) {
 	var ack pubAck
 	stored := json.Unmarshal(answer, &ack) == nil && ack.Error == nil && ack.Seq > 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !stored || len(r.queue) == 0 || r.sent.IsZero() {
+	if !stored || len(r.queue) == 0 || r.sent.IsZero() || number != r.number {
 		return // again says it once more
 	}
 	r.size -= len(r.queue[0]) - replayHeader
 	r.queue = r.queue[1:]
+	r.number++
 	r.sent = time.Time{}
 	r.pumpLocked()
 	select {
@@ -140,36 +145,46 @@ func (r *recorder) again(now time.Time) (late bool) {
 		return false
 	}
 	r.sent = now
-	r.send(r.queue[0])
+	r.send(r.number, r.queue[0])
 	return true
 }
 
 // finish waits until everything is stored and returns the number of the last
 // event; 0 if it was not stored in time, and cannot be replayed whole.
 func (r *recorder) finish(ctx context.Context) uint64 {
-	ctx, cancel := context.WithTimeout(ctx, recordGiveUp)
-	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sealLocked()
-	for len(r.queue) > 0 {
+	if !r.drainLocked(ctx, recordGiveUp) {
+		return 0
+	}
+	return r.next - 1
+}
+
+// drainLocked waits until all that is in line is stored, and reports whether it is.
+// It gives the lock away while it waits.
+func (r *recorder) drainLocked(ctx context.Context, most time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	for len(r.queue) > 0 && ctx.Err() == nil {
 		r.mu.Unlock()
 		select {
 		case <-r.changed:
 		case <-ctx.Done():
 		}
 		r.mu.Lock()
-		if ctx.Err() != nil && len(r.queue) > 0 {
-			return 0
-		}
 	}
-	return r.next - 1
+	return len(r.queue) == 0
 }
 
 // mark stores a message that is no event.
 func (r *recorder) mark(kind replayKind, data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.markLocked(kind, data)
+}
+
+func (r *recorder) markLocked(kind replayKind, data []byte) {
 	r.sealLocked()
 	m := replayMessage{kind: kind, attempt: r.attempt, first: r.next, data: data}
 	r.queue = append(r.queue, appendReplay(nil, &m))
@@ -177,14 +192,30 @@ func (r *recorder) mark(kind replayKind, data []byte) {
 	r.pumpLocked()
 }
 
+// giveUp says of an attempt without events that the next one begins in its place. It
+// waits a little until that is stored; else the next one begins further on.
+func (r *recorder) giveUp(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == r.begin {
+		r.markLocked(replayGaveUp, nil)
+		r.drainLocked(ctx, recordPause)
+	}
+}
+
 func (k *Consumer) onReplayAck(m *nats.Msg) {
+	key := lastToken(m.Subject)
+	number, err := strconv.ParseUint(m.Subject[lastToken(m.Subject[:key-1]):key-1], 36, 64)
+	if err != nil {
+		return
+	}
 	k.mu.Lock()
-	a := k.attempts[m.Subject[lastToken(m.Subject):]]
+	a := k.attempts[m.Subject[key:]]
 	k.mu.Unlock()
 	if a == nil {
 		return
 	}
 	if rec := a.kept.rec.Load(); rec != nil {
-		rec.confirm(m.Data)
+		rec.confirm(number, m.Data)
 	}
 }

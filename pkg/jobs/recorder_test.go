@@ -16,22 +16,23 @@ type store struct {
 	mute bool
 }
 
-func (s *store) send(data []byte) {
+func (s *store) send(number uint64, data []byte) {
 	m, err := decodeReplay(append([]byte(nil), data...))
 	if err != nil {
 		panic(err)
 	}
 	s.sent = append(s.sent, m)
 	if !s.mute {
-		go s.rec.confirm([]byte(`{"stream":"x","seq":7}`))
+		go s.rec.confirm(number, []byte(`{"stream":"x","seq":7}`))
 	}
 }
 
 func newStore() *store {
 	s := &store{mute: true}
-	s.rec = newRecorder(2, 5, nil, s.send)
+	s.rec = newRecorder(2, 5, s.send)
+	s.rec.mark(replayStarted, nil)
 	s.mute = false
-	s.rec.confirm([]byte(`{"stream":"x","seq":1}`))
+	s.rec.confirm(0, []byte(`{"stream":"x","seq":1}`))
 	return s
 }
 
@@ -62,8 +63,8 @@ func TestRecorderRepeatsUntilConfirmed(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.rec.flush()
-		s.rec.confirm([]byte(`{"error":{"code":503}}`))
-		s.rec.confirm(nil)
+		s.rec.confirm(1, []byte(`{"error":{"code":503}}`))
+		s.rec.confirm(1, nil)
 		<-time.After(recordAgain)
 		s.mute = false
 		if !s.rec.again(time.Now()) {
@@ -71,6 +72,28 @@ func TestRecorderRepeatsUntilConfirmed(t *testing.T) {
 		}
 		if last := s.rec.finish(t.Context()); last != 5 || len(s.sent) != 3 || s.sent[2].first != 5 {
 			t.Errorf("last event %d, sent %+v", last, s.sent)
+		}
+	})
+}
+
+// The second confirmation of a message that was published twice is none of the next.
+func TestRecorderIsConfirmedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		s.mute = true
+		for _, sse := range []string{"data: a\n\n", "data: b\n\n"} {
+			if _, err := s.rec.add(t.Context(), []byte(sse)); err != nil {
+				t.Fatal(err)
+			}
+			s.rec.flush()
+		}
+		<-time.After(recordAgain)
+		s.rec.again(time.Now())
+		for range 2 {
+			s.rec.confirm(1, []byte(`{"stream":"x","seq":7}`))
+		}
+		if last := s.rec.finish(t.Context()); last != 0 {
+			t.Errorf("event %d counts as stored, and was not confirmed", last)
 		}
 	})
 }

@@ -31,6 +31,7 @@ const (
 	replayDone    replayKind = 3 // the result is stored; first is one beyond the last event
 	replayFailed  replayKind = 4 // the same; data is the error
 	replayPart    replayKind = 5 // a beginning of the data of the next message, which is too large for one
+	replayGaveUp  replayKind = 6 // the attempt ended without an event or a result: the next one begins with the same number
 )
 
 // replayMessage is one stored message.

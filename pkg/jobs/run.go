@@ -1,10 +1,10 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -47,7 +47,7 @@ func (k *Consumer) run(m *nats.Msg, arrived time.Time) {
 	ctx, stop := withDeadline(a.ctx, stored, job.Timeout)
 	defer stop()
 	if job.Keep != nil {
-		over, err := k.recall(ctx, a)
+		over, err := k.recall(a)
 		if over {
 			return
 		}
@@ -81,6 +81,14 @@ func withDeadline(ctx context.Context, stored time.Time, d time.Duration) (conte
 		return context.WithCancel(ctx)
 	}
 	return context.WithDeadlineCause(ctx, stored.Add(d), ErrExpired)
+}
+
+// timeLeft is the time until the deadline of ctx; without one, all the time there is.
+func timeLeft(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return max(time.Until(end), 0)
+	}
+	return math.MaxInt64
 }
 
 // bodyError says what becomes of a job whose body was not read.
@@ -176,8 +184,10 @@ func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err erro
 	var e ending
 	if a.job.Keep == nil {
 		e = decide(err, cause, a.job.Stream, emitted)
-	} else if e = decideKept(err, cause, a.job, emitted, a.number); e.result != 0 {
+	} else if e = decideKept(err, cause, a.job, emitted, a.number, timeLeft(ctx)); e.result != 0 {
 		e = k.keepResult(a, e, &o)
+	} else if rec := a.kept.rec.Load(); rec != nil && e.again() {
+		rec.giveUp(k.stop)
 	}
 	k.last(a, e, &o)
 	k.over(a, e)
@@ -196,7 +206,7 @@ func (k *Consumer) over(a *Attempt, e ending) {
 	a.owed, a.removeBy = true, e.ack
 	a.mu.Unlock()
 	a.cancel(nil)
-	if e.kind == 0 && e.ack != nil && !bytes.Equal(e.ack, ackAck) {
+	if e.kind == 0 && e.again() {
 		a.sayReturned()
 	}
 }

@@ -1,0 +1,174 @@
+package jobs
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/osiris/osiris/pkg/protocol"
+)
+
+// A job whose deadline passes in the queue ends with a result, although its worker
+// must look for one first.
+func TestKeptJobExpiresInTheQueue(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		j.Stream, j.Keep.Repeat, j.Keep.Background, j.Class, j.Timeout = false, true, true, Background, time.Millisecond
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		var calls atomic.Int32
+		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { calls.Add(1); return Outcome{}, nil })
+		got := r.resultOf(j)
+		if got.Status != Errored || got.Error == nil || got.Error.Status != 408 && got.Error.Status != 504 || calls.Load() != 0 {
+			t.Errorf("result %+v after %d calls", got, calls.Load())
+		}
+		r.empty()
+	})
+}
+
+// A pause that a provider asked for does not outlive the job's deadline.
+func TestRetryEndsAtTheDeadline(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		j.Class, j.Keep.Background, j.Timeout = Background, true, 2*time.Second
+		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrOverloaded(time.Hour) })
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.resultOf(j); got.Status != Errored {
+			t.Errorf("result %+v", got)
+		}
+	})
+}
+
+// An attempt that gave up before its first event leaves no hole in the numbers.
+func TestNumbersBeginWithOneAfterARetry(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		j.Class, j.Keep.Background = Background, true
+		var calls atomic.Int32
+		r.worker(1, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			switch calls.Add(1) {
+			case 1:
+				return Outcome{}, protocol.ErrOverloaded(time.Millisecond)
+			case 2:
+				return Outcome{}, ErrHandBack
+			}
+			return say(event("a", ""), event("", "stop"))(ctx, a)
+		})
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		want := "id: 1\n" + event("a", "") + "id: 2\n" + event("", "stop")
+		if res := gather(r.follow(cl, j, 0), 20*time.Second); res.text != want || res.failed != nil {
+			t.Errorf("followed %+v", res)
+		}
+		if got := r.resultOf(j); got.Status != Completed || got.Events != 2 || got.Attempt != 3 {
+			t.Errorf("result %+v", got)
+		}
+		if res := gather(r.follow(cl, j, 1), 10*time.Second); !strings.HasSuffix(want, res.text) || strings.Count(res.text, "id:") != 1 || res.failed != nil {
+			t.Errorf("resumed %+v", res)
+		}
+	})
+}
+
+// Whoever cancelled may die before webhooks are told: the worker that finds the
+// result does it, even if it learns of it only at the end.
+func TestBeatenAttemptTellsOfTheCancellation(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		j.Keep.Background = true
+		group, name := j.resultName()
+		r.worker(1, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			if _, err := r.conn.PutResult(ctx, j.Tenant, group, name, &Result{Status: Cancelled}, 0); err != nil {
+				return Outcome{}, err
+			}
+			return say(event("a", ""), event("", "stop"))(ctx, a)
+		})
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		r.resultOf(j)
+		r.empty()
+		m, err := r.conn.leaderGet(t.Context(), r.conn.n.noticesStream(), question{LastFor: r.conn.n.notice(j.Tenant, "*")})
+		if err != nil || !strings.Contains(string(m.Data), NoticeChatCancelled) {
+			t.Errorf("no notice: %v", err)
+		}
+	})
+}
+
+// A request whose body could not be stored leaves alone what another one with its
+// key stored.
+func TestRefusedBodyLeavesTheOthers(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		first, second := r.client(), r.client()
+		j := newJob(string(randomBody(3 << 20)))
+		j.Keep = &Keep{Repeat: true}
+		if err := first.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancel()
+		if err := second.SubmitBackground(late, j); err == nil {
+			t.Fatal("no time, and yet submitted")
+		}
+		k, err := first.Kept(t.Context(), j.Tenant, j.ID, KeptOptions{WithBody: true})
+		if err != nil || string(k.Job.Body) != string(j.Body) {
+			t.Fatalf("the first one's job: %v", err)
+		}
+	})
+}
+
+// A job that was refused leaves nothing behind that would run later, even if it is
+// not known what was stored of it.
+func TestRefusedJobLeavesNothing(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := newJob(string(randomBody(3 << 20)))
+		j.Keep = &Keep{}
+		if err := r.conn.js.DeleteStream(t.Context(), r.conn.n.jobsStream(Interactive)); err != nil {
+			t.Fatal(err)
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := cl.SubmitBackground(late, j); err == nil {
+			t.Fatal("accepted")
+		}
+		within(t, 10*time.Second, "nothing kept", func() bool {
+			info, err := r.conn.subjects(t.Context(), r.conn.n.keptStream(), "", 0)
+			return err == nil && info.State.Messages == 0
+		})
+	})
+}
+
+// So does one whose record could not be stored.
+func TestRefusedRecordLeavesNoBody(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := newJob(string(randomBody(3 << 20)))
+		j.Keep = &Keep{}
+		s, err := r.conn.js.Stream(t.Context(), r.conn.n.keptStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := s.CachedInfo().Config
+		cfg.MaxMsgs = int64(3<<20/r.conn.partSize() + 1) // the parts alone
+		if _, err := r.conn.js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.SubmitBackground(t.Context(), j); err == nil {
+			t.Fatal("accepted")
+		}
+		within(t, 10*time.Second, "nothing kept", func() bool {
+			info, err := r.conn.subjects(t.Context(), r.conn.n.keptStream(), "", 0)
+			return err == nil && info.State.Messages == 0
+		})
+	})
+}
