@@ -124,6 +124,17 @@ func TestCancelJob(t *testing.T) {
 		if got := collect(s, 20*time.Second); got.failed == nil || got.failed.Code != "cancelled" {
 			t.Errorf("queued: %+v", got)
 		}
+		hidden := newJob("{}")
+		hidden.Keep = &Keep{Hidden: true}
+		s = r.submit(owner, hidden)
+		r.historyOf(hidden.ID, StateQueued)
+		if err := operator.CancelJob(t.Context(), hidden.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := collect(s, 20*time.Second); got.failed == nil || got.failed.Code != "cancelled" {
+			t.Errorf("hidden: %+v", got)
+		}
+		r.historyOf(hidden.ID, StateCancelled)
 		stopped := make(chan error, 1)
 		began := make(chan struct{}, 1)
 		r.workerWith(ConsumeConfig{Slots: 1, WorkerID: "w1"}, func(ctx context.Context, a *Attempt) (Outcome, error) {

@@ -41,16 +41,10 @@ func (cl *Client) CancelJob(ctx context.Context, id ID) error {
 		return fmt.Errorf("cancel job: %w", err)
 	}
 	if rec != nil {
-		k, err := cl.cancelKept(ctx, rec.job.Tenant, id)
-		switch {
-		case errors.Is(err, ErrNotKept): // hidden, or deleted just now: as a plain one
-		case err != nil:
+		if err := cl.cancelRecorded(ctx, rec); err != nil {
 			return fmt.Errorf("cancel job: %w", err)
-		case k.Status != KeptCancelled:
-			return fmt.Errorf("cancel job: %w: it is %s", ErrEnded, k.Status)
-		default:
-			return nil
 		}
+		return nil
 	}
 	queued, _, err := c.findQueued(ctx, id)
 	switch {
@@ -67,6 +61,32 @@ func (cl *Client) CancelJob(ctx context.Context, id ID) error {
 		return fmt.Errorf("cancel job: %w", err)
 	}
 	return nil
+}
+
+// cancelRecorded ends a kept job, also one that is hidden from its owner.
+func (cl *Client) cancelRecorded(ctx context.Context, rec *record) error {
+	r, err := cl.conn.resultIfAny(ctx, rec.job.Tenant, rec.job.ID)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		seen, err := cl.conn.sight(ctx, rec)
+		if err != nil {
+			return err
+		}
+		r, err = cl.conclude(ctx, rec, &Result{Status: Cancelled, Started: seen.began, Ended: time.Now()})
+		if err != nil {
+			return err
+		}
+	}
+	switch r.Status {
+	case Cancelled:
+		return nil
+	case Deleted:
+		return ErrUnknownJob
+	case Completed, Errored:
+	}
+	return fmt.Errorf("%w: it is %s", ErrEnded, stateOfResult(r.Status))
 }
 
 // onAbort ends the stream of a job that an operator cancelled.
