@@ -122,7 +122,9 @@ func (a *asking) run(ctx context.Context) error {
 
 // attempt asks, or asks for what is missing.
 func (a *asking) attempt(ctx context.Context, p *patience) error {
-	ctx, idle := withIdle(ctx, a.c.cfg.Idle)
+	// Silence counts only where what was missed can be had: elsewhere a model may think
+	// for long, and asking again would be asking twice.
+	ctx, idle := withIdle(ctx, a.limit())
 	defer idle.stop()
 	resp, err := a.open(ctx)
 	if err != nil {
@@ -134,9 +136,18 @@ func (a *asking) attempt(ctx context.Context, p *patience) error {
 		return idle.cause(a.whole(resp))
 	}
 	return idle.cause(a.events(resp, func() {
+		idle.after = a.limit()
 		idle.heard()
 		p.progress()
 	}))
+}
+
+// limit is how long the connection may be silent.
+func (a *asking) limit() time.Duration {
+	if a.last == "" {
+		return 24 * time.Hour
+	}
+	return a.c.cfg.Idle
 }
 
 func (a *asking) open(ctx context.Context) (*http.Response, error) {

@@ -53,6 +53,7 @@ func (a *asking) events(resp *http.Response, heard func()) error {
 		}
 		if len(ev.ID) > 0 && a.answer.ID != "" {
 			a.last = string(ev.ID)
+			heard() // from now on silence counts
 		}
 	}
 }

@@ -27,8 +27,8 @@ type Config struct {
 
 	// Patience is how long a call is repeated while it gets nowhere; 2 min.
 	Patience time.Duration
-	// Idle is how long a stream or a download may be silent before the connection
-	// counts as broken; 90 s.
+	// Idle is how long a download, or a stream that can be taken up again, may be
+	// silent before the connection counts as broken; 90 s.
 	Idle time.Duration
 	// Waiting is told before a call is repeated. Nil: nobody is told.
 	Waiting func(cause error, wait time.Duration)

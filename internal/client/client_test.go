@@ -260,6 +260,42 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A stream that can be taken up again and falls silent is taken up again; one that
+// cannot is waited for.
+func TestAskInSilence(t *testing.T) {
+	for name, numbered := range map[string]bool{"numbered": true, "plain": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			goOn := make(chan struct{})
+			client, calls := against(t, Config{Idle: 100 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				if r.Method == http.MethodPost {
+					if numbered {
+						fmt.Fprint(w, "id: 1\n")
+					}
+					fmt.Fprint(w, `data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"Hel"}}]}`+"\n\n")
+					if err := http.NewResponseController(w).Flush(); err != nil {
+						t.Error(err)
+					}
+					select {
+					case <-r.Context().Done():
+						return
+					case <-goOn:
+					}
+				}
+				fmt.Fprint(w, `data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"lo"}}]}`+"\n\ndata: [DONE]\n\n")
+			})
+			if !numbered {
+				time.AfterFunc(400*time.Millisecond, func() { close(goOn) })
+			}
+			answer, err := client.Ask(t.Context(), Chat{Model: "m", Stream: true, Store: true, Key: "k"}, func(string) error { return nil })
+			if want := map[bool]int32{true: 2, false: 1}[numbered]; err != nil || answer.Text != "Hello" || calls.Load() != want {
+				t.Errorf("%+v, %v after %d calls", answer, err, calls.Load())
+			}
+		})
+	}
+}
+
 // A frontend that stops says so inside its streams, while the job goes on: what is
 // missing is asked for. A job that failed fails again, and that is believed.
 func TestAskAfterAnError(t *testing.T) {
