@@ -164,6 +164,9 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 		}
 		s.tenant = job.Tenant
 		s.withdraw = func() { cl.withdrawRecord(s.tenant, s.job) }
+		lean := *job
+		lean.Body = nil
+		s.takeBack = func() { cl.takeBack(&lean) }
 	}
 	cl.mu.Lock()
 	cl.streams[job.ID] = s

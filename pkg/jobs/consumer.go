@@ -188,6 +188,7 @@ func (k *Consumer) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		cut = k.Busy()
 		k.rootCancel(ErrShutdown)
+		defer time.AfterFunc(lastWords, k.stopCancel).Stop() // a result that cannot be stored by then is another attempt's
 	}
 	k.wg.Wait()
 	select {

@@ -71,7 +71,7 @@ func decideKept(err, cause error, job *Job, emitted bool, attempt uint32, left t
 	switch later := retryable(failed.err); {
 	case job.isLine() && (later || expired):
 		failed.result = 0
-	case job.Class == Background && later && !expired && !seen:
+	case job.Class == Background && later && !expired && !seen && !errors.Is(err, errBodyGone):
 		return ending{status: StatusFailed, err: failed.err, ack: nakIn(min(retryDelay(failed.err, attempt), left))}
 	}
 	return failed

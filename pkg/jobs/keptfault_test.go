@@ -2,11 +2,13 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
@@ -170,5 +172,84 @@ func TestRefusedRecordLeavesNoBody(t *testing.T) {
 			info, err := r.conn.subjects(t.Context(), r.conn.n.keptStream(), "", 0)
 			return err == nil && info.State.Messages == 0
 		})
+	})
+}
+
+// A worker that is to stop does not wait for a queue that is away, although a result
+// is not stored yet: the job runs again.
+func TestStopWithoutQueue(t *testing.T) {
+	natstest.EachOwn(t, func(t *testing.T, n *natstest.NATS) {
+		r := newRig(t, n, Config{})
+		cl := r.client()
+		running, goOn, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		k := r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
+			defer close(answered)
+			close(running)
+			<-goOn
+			return Outcome{}, a.Answer([]byte(`{}`))
+		})
+		j := keptStreamJob()
+		j.Stream, j.Keep.Background = false, true
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		<-running
+		for i := range n.Nodes() {
+			n.Kill(i)
+		}
+		close(goOn)
+		<-answered
+		now, cancel := context.WithCancel(t.Context())
+		cancel()
+		stopped := make(chan struct{})
+		go func() { _ = k.Stop(now); close(stopped) }()
+		select {
+		case <-stopped:
+		case <-time.After(20 * time.Second):
+			t.Error("still running")
+			n.RestartAll(t)
+			<-stopped
+		}
+	})
+}
+
+// A request that the queue did not confirm in time was refused: it is not there later.
+func TestUnconfirmedJobIsTakenBack(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		s := r.submit(cl, j)
+		within(t, 10*time.Second, "stored", s.Stored)
+		s.mu.Lock()
+		s.known, s.tries, s.published = false, maxPublish, time.Now().Add(-2*publishAgain)
+		s.mu.Unlock()
+		cl.tend(s, time.Now())
+		if res := collect(s, time.Second); res.failed == nil || res.failed.Status != 503 {
+			t.Fatalf("told %+v", res)
+		}
+		r.empty()
+		within(t, 10*time.Second, "no record", func() bool {
+			_, err := r.conn.readRecord(t.Context(), j.Tenant, j.ID)
+			return errors.Is(err, ErrNotKept)
+		})
+	})
+}
+
+// A request that is gone cannot be had by waiting.
+func TestBodyGoneFailsAtOnce(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := newJob(string(randomBody(3 << 20)))
+		j.Class, j.Keep = Background, &Keep{Background: true}
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.conn.purge(t.Context(), r.conn.n.keptStream(), r.conn.n.keptPart(j.Tenant, j.ID, 1)); err != nil {
+			t.Fatal(err)
+		}
+		r.worker(1, say(event("", "stop")))
+		if got := r.resultOf(j); got.Status != Errored {
+			t.Errorf("result %+v", got)
+		}
 	})
 }

@@ -117,6 +117,9 @@ func (cl *Client) tend(s *Stream, now time.Time) {
 		cl.sweep(s)
 	case closed || ended:
 	case !known && waited > publishAgain && tries >= maxPublish:
+		if s.takeBack != nil {
+			s.takeBack()
+		}
 		s.fail(protocol.ErrUnavailable("The queue did not confirm the request. Please try again later.", 2*time.Second))
 	case !known && waited > publishAgain:
 		if err := cl.publish(s); err != nil {

@@ -77,6 +77,7 @@ type Stream struct {
 	acked     bool      // the attempt's worker was told of one
 	large     bool      // the body travels by reference, and goes with the job
 	withdraw  func()    // removes the record of a kept job that was not stored; nil for none
+	takeBack  func()    // removes all of one that may be stored; nil for none
 }
 
 // ID returns the job's id.
