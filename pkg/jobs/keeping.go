@@ -102,7 +102,7 @@ func (k *Consumer) recall(a *Attempt) (over bool, err error) {
 		return false, nil
 	}
 	key := "." + a.key()
-	rec := newRecorder(a.kept.attempt, first, func(number uint64, data []byte) {
+	rec := newRecorder(a.kept.attempt, first, k.conn.partSize(), func(number uint64, data []byte) {
 		_ = k.conn.nc.PublishRequest(subject, k.replayInbox+"."+strconv.FormatUint(number, 36)+key, data)
 	})
 	a.kept.rec.Store(rec) // before its first message is confirmed

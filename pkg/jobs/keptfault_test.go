@@ -235,6 +235,28 @@ func TestUnconfirmedJobIsTakenBack(t *testing.T) {
 	})
 }
 
+// Where an attempt's numbers begin follows from what is stored of the one before.
+func TestFirstEvent(t *testing.T) {
+	for name, c := range map[string]struct {
+		last    replayMessage
+		attempt uint32
+		aged    bool
+		want    uint64
+	}{
+		"never ran":                  {replayMessage{}, 1, false, 1},
+		"handed out, never ran":      {replayMessage{}, 3, false, 1},
+		"what it said is gone":       {replayMessage{}, 2, true, attemptEvents + 1},
+		"began":                      {replayMessage{kind: replayStarted, attempt: 1, first: 1}, 2, false, attemptEvents + 1},
+		"spoke":                      {replayMessage{kind: replayChunk, attempt: 2, first: attemptEvents + 1, count: 9}, 3, false, 2*attemptEvents + 1},
+		"gave up in silence":         {replayMessage{kind: replayGaveUp, attempt: 1, first: 1}, 2, false, 1},
+		"the one before is not seen": {replayMessage{kind: replayGaveUp, attempt: 1, first: 1}, 3, false, 2*attemptEvents + 1},
+	} {
+		if got := firstEvent(c.last, c.attempt, c.aged); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
 // A request that is gone cannot be had by waiting.
 func TestBodyGoneFailsAtOnce(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {

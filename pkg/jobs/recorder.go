@@ -26,6 +26,7 @@ const (
 // meanwhile is gathered.
 type recorder struct {
 	attempt uint32
+	part    int                              // bytes of events in a message at most
 	send    func(number uint64, data []byte) // failing shows as a missing confirmation
 	begin   uint64                           // number of the first event
 
@@ -42,10 +43,11 @@ type recorder struct {
 	line    []byte        // numbered events; valid until the next call of add
 }
 
-// newRecorder returns a recorder whose first event has the number first. send
-// publishes a message, whose number comes back with its confirmation.
-func newRecorder(attempt uint32, first uint64, send func(uint64, []byte)) *recorder {
-	r := &recorder{attempt: attempt, send: send, begin: first, next: first, changed: make(chan struct{}, 1)}
+// newRecorder returns a recorder whose first event has the number first, and whose
+// messages have at most part bytes of events. send publishes a message, whose number
+// comes back with its confirmation.
+func newRecorder(attempt uint32, first uint64, part int, send func(uint64, []byte)) *recorder {
+	r := &recorder{attempt: attempt, part: part, send: send, begin: first, next: first, changed: make(chan struct{}, 1)}
 	r.timer = time.AfterFunc(time.Hour, r.flush)
 	r.timer.Stop()
 	return r
@@ -96,10 +98,10 @@ func (r *recorder) sealLocked() {
 	r.armed = false
 	if r.open.count > 0 {
 		m := r.open
-		for i := uint32(0); len(m.data) > maxPart; i++ {
-			part := replayMessage{kind: replayPart, attempt: m.attempt, first: m.first, count: i, data: m.data[:maxPart]}
-			m.data = m.data[maxPart:]
-			r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+maxPart), &part))
+		for i := uint32(0); len(m.data) > r.part; i++ {
+			part := replayMessage{kind: replayPart, attempt: m.attempt, first: m.first, count: i, data: m.data[:r.part]}
+			m.data = m.data[r.part:]
+			r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+r.part), &part))
 		}
 		r.queue = append(r.queue, appendReplay(make([]byte, 0, replayHeader+len(m.data)), &m))
 		r.open.count = 0

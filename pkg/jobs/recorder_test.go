@@ -29,7 +29,7 @@ func (s *store) send(number uint64, data []byte) {
 
 func newStore() *store {
 	s := &store{mute: true}
-	s.rec = newRecorder(2, 5, s.send)
+	s.rec = newRecorder(2, 5, maxPart, s.send)
 	s.rec.mark(replayStarted, nil)
 	s.mute = false
 	s.rec.confirm(0, []byte(`{"stream":"x","seq":1}`))
@@ -163,6 +163,20 @@ func TestRecorderCutsWhatIsTooLarge(t *testing.T) {
 		last := s.rec.finish(t.Context())
 		if last != 5 || len(s.sent) != 4 || s.sent[1].kind != replayPart || s.sent[2].next() != 5 || s.sent[3].kind != replayChunk {
 			t.Fatalf("last %d, %d messages", last, len(s.sent))
+		}
+	})
+}
+
+// A server that takes smaller messages than others gets smaller ones.
+func TestRecorderKeepsToTheServersLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		s.rec.part = 1000
+		if _, err := s.rec.add(t.Context(), []byte("data: "+strings.Repeat("x", 2500)+"\n\n")); err != nil {
+			t.Fatal(err)
+		}
+		if last := s.rec.finish(t.Context()); last != 5 || len(s.sent) != 4 {
+			t.Errorf("last %d, %d messages", last, len(s.sent))
 		}
 	})
 }
