@@ -79,7 +79,8 @@
 //     (TestDeadlineInTheQueue, TestDeadlineByTheBrokersClock). Being handed back is
 //     no failure and counts toward nothing (TestHandedBackCountsTowardNothing).
 //     Background jobs wait for a provider that is away, until their deadline
-//     (TestBackgroundJobWaitsForItsProvider).
+//     (TestBackgroundJobWaitsForItsProvider, TestRetryEndsAtTheDeadline); a kept job
+//     that nobody ran until then ends with a result (TestKeptJobExpiresInTheQueue).
 //  7. A worker runs no job without a free slot, and lower classes leave the
 //     reserved slots alone (TestSlots, TestNeverMoreJobsThanSlots, TestClasses).
 //  8. Memory is bounded: by stream, by body, by subscription. A worker at a full
