@@ -116,3 +116,41 @@ func TestUpKilled(t *testing.T) {
 	_, c = start()
 	c.collect(t, id, text)
 }
+
+// TestCancelledBeforeKill: many background requests run and wait, a third of them is
+// cancelled, then everything is killed and started again. All others are answered.
+func TestCancelledBeforeKill(t *testing.T) {
+	i := install(t, 1, 1)
+	const count = 90
+	texts := map[string]string{}
+	var gone []string
+	for n := range count {
+		text := fmt.Sprintf("number %d", n)
+		id := i.clients[0].leave(t, "up/"+words, text, object{"mock_delay_ms": 500})
+		if n%3 == 0 {
+			gone = append(gone, id)
+		} else {
+			texts[id] = text
+		}
+	}
+	i.busy(t, count/2)
+	for _, id := range gone {
+		var l left
+		i.clients[0].create(t, "/chat/completions/"+id+"/cancel", "application/json", nil, &l)
+		if l.Status != "cancelled" {
+			t.Fatalf("cancel of %s: %q", id, l.Status)
+		}
+	}
+	for _, p := range []*process{i.nats, i.frontends[0], i.workers[0]} {
+		p.kill(t)
+	}
+	i.startNATS(t)
+	i.workers, i.frontends = nil, nil
+	i.startWorker(t)
+	i.startFrontend(t)
+	again := newClient(t, "http://"+i.frontends[0].await(t, `msg=ready.* api=(\S+)`)+"/v1", installationKey)
+	for id, text := range texts {
+		again.collect(t, id, text)
+	}
+	i.idle(t, 20*time.Second)
+}

@@ -2,8 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -46,14 +44,18 @@ func (cl *Client) remove(s *Stream) {
 		cl.sweep(s)
 		return
 	}
-	_ = cl.conn.nc.Publish(cl.conn.apiPrefix+"STREAM.MSG.DELETE."+cl.conn.n.jobsStream(s.class),
-		fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, seq))
+	_ = cl.conn.nc.Publish(cl.conn.apiPrefix+"STREAM.MSG.DELETE."+cl.conn.n.jobsStream(s.class), deletion(seq))
 }
 
-// sweep deletes the job's message by its subject.
+// sweep deletes the job's message whose number is not known. It does not wait.
 func (cl *Client) sweep(s *Stream) {
-	_ = cl.conn.nc.Publish(cl.conn.apiPrefix+"STREAM.PURGE."+cl.conn.n.jobsStream(s.class),
-		fmt.Appendf(nil, `{"filter":%q}`, s.subject))
+	cl.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := cl.conn.takeOut(ctx, s.class, s.subject); err != nil {
+			cl.log.Debug("abandoned job stays in the queue", "job_id", s.job.String(), "error", err)
+		}
+	})
 	cl.forget(s.job)
 }
 
@@ -90,11 +92,10 @@ func (cl *Client) detach(s *Stream) {
 
 // Revoke ends a job whoever waits for it, a kept one too: it is taken out of the
 // queue and every worker is told. It stores no result: whoever revokes a kept job
-// has stored one before, so that the job does not come back.
+// has stored one before, so that the job does not come back. It blocks until the
+// queue has confirmed it, or for some seconds.
 func (cl *Client) Revoke(job *Job) error {
-	subject := cl.conn.n.job(job.Class, job.Pool, job.Tenant, job.ID)
-	f := frame{job: job.ID, kind: ctlRevoke}
-	return errors.Join(
-		cl.conn.nc.Publish(cl.conn.apiPrefix+"STREAM.PURGE."+cl.conn.n.jobsStream(job.Class), fmt.Appendf(nil, `{"filter":%q}`, subject)),
-		cl.conn.nc.Publish(cl.conn.n.cancel(), appendFrame([]byte{frameVersion}, &f)))
+	ctx, cancel := context.WithTimeout(cl.ctx, 2*attemptTimeout)
+	defer cancel()
+	return cl.conn.withdraw(ctx, job)
 }

@@ -183,7 +183,7 @@ func (cl *Client) notify(ctx context.Context, j *Job, r *Result) {
 func (c *Conn) withdraw(ctx context.Context, j *Job) error {
 	f := frame{job: j.ID, kind: ctlRevoke}
 	told := c.nc.Publish(c.n.cancel(), appendFrame([]byte{frameVersion}, &f))
-	return errors.Join(told, c.purge(ctx, c.n.jobsStream(j.Class), c.n.job(j.Class, j.Pool, j.Tenant, j.ID)))
+	return errors.Join(told, c.takeOut(ctx, j.Class, c.n.job(j.Class, j.Pool, j.Tenant, j.ID)))
 }
 
 // resubmit puts a kept job that the queue lost into it again, unless it is there
