@@ -11,6 +11,7 @@ type cursor struct {
 	next    uint64 // number of the event that the reader wants
 	attempt uint32 // whose events it gets; 0: none was seen
 	only    uint32 // the attempt whose result stands; 0: any
+	least   uint32 // older attempts were given up before the reader came
 	held    bool   // the reader has events: those of another attempt would not go on from them
 	gave    bool   // some of them from here, of attempt
 }
@@ -35,7 +36,7 @@ const (
 // numbered by the first. A message that comes live may have overtaken others; of
 // the stored ones each is shown, so what is missing there is gone.
 func (c *cursor) offer(m *replayMessage, live bool) (offered, Event) {
-	if m.attempt < c.attempt || c.only != 0 && m.attempt != c.only {
+	if m.attempt < max(c.attempt, c.least) || c.only != 0 && m.attempt != c.only {
 		return passed, Event{}
 	}
 	if m.attempt > c.attempt {

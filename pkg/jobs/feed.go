@@ -85,6 +85,10 @@ func (f *feed) begin(ctx context.Context) error {
 	f.job.Body = nil
 	if k.Result != nil {
 		f.settle(k.Result)
+	} else if f.after == 0 && f.job.Stream {
+		if f.cursor.least, err = f.cl.conn.newestAttempt(ctx, f.id); err != nil {
+			return err
+		}
 	}
 	if err := f.readStored(ctx, true); err != nil {
 		return err
@@ -93,6 +97,23 @@ func (f *feed) begin(ctx context.Context) error {
 		return f.conclude()
 	}
 	return nil
+}
+
+// newestAttempt returns the number of the attempt that last stored something of a
+// job, 0 if none did. A reader from the beginning need not see what came before.
+func (c *Conn) newestAttempt(ctx context.Context, id ID) (uint32, error) {
+	m, err := c.leaderGet(ctx, c.n.replayStream(), question{LastFor: c.n.replay(id)})
+	if errors.Is(err, errNotStored) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	last, err := decodeReplay(m.Data)
+	if err != nil {
+		return 0, fmt.Errorf("read stored events: %w", err)
+	}
+	return last.attempt, nil
 }
 
 // run feeds the reader until its end, or that of ctx.

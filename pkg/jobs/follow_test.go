@@ -368,3 +368,35 @@ func (r *rig) wordAndHold(h *hold) Handler {
 		return h.run(ctx, a)
 	}
 }
+
+// A reader from the beginning who comes when another attempt runs gets that one's
+// text alone.
+func TestFollowTheNewestAttempt(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		r.record(j)
+		for _, m := range []replayMessage{
+			{kind: replayStarted, attempt: 1, first: 1},
+			{kind: replayChunk, attempt: 1, first: 1, count: 1, data: []byte("id: 1\n" + event("old", ""))},
+			{kind: replayStarted, attempt: 2, first: 1<<20 + 1},
+			{kind: replayChunk, attempt: 2, first: 1<<20 + 1, count: 1, data: []byte("id: 1048577\n" + event("new", ""))},
+		} {
+			r.put(r.conn.n.replay(j.ID), appendReplay(nil, &m))
+		}
+		p := r.follow(cl, j, 0)
+		for {
+			e, err := p.Next(10 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Kind != Chunk {
+				continue
+			}
+			if got := string(e.Data); !strings.Contains(got, "new") || strings.Contains(got, "old") {
+				t.Fatalf("got %q", got)
+			}
+			return
+		}
+	})
+}
