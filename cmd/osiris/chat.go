@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/osiris/osiris/internal/client"
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // chat is osiris chat.
@@ -88,11 +90,26 @@ func (t *conversation) say(ctx context.Context, prompt string) error {
 	if answer.Text != "" && !strings.HasSuffix(answer.Text, "\n") {
 		fmt.Fprintln(t.out)
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() == nil && t.flags.Store && answer.ID != "" && answer.Text != "":
+		return mayStillCome(err, t.api.BaseURL()+"/chat/completions/"+answer.ID)
+	case err != nil:
 		return err
 	}
 	t.turns = append(turns, client.Message{Role: "assistant", Content: answer.Text})
 	return nil
+}
+
+// mayStillCome adds to what ended a stream where its whole answer will be, should the
+// server go on with it.
+func mayStillCome(err error, url string) error {
+	hint := "The whole answer may still come: GET " + url
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		told := *e
+		told.Message = strings.TrimRight(e.Message, ". ") + ". " + hint
+		return &told
+	}
+	return fmt.Errorf("%w. %s", err, hint)
 }
 
 // loop talks until the input ends. What fails is told, and can be asked again.

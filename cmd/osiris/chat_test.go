@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/osiris/osiris/internal/service"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // up is osiris up, and how commands reach it.
@@ -239,5 +241,17 @@ func TestChatElsewhere(t *testing.T) {
 	runCommand(t, nil, "one\ntwo\n", "chat", "-i", "-m", "x", "--base-url", talk)
 	if n := turns.Load(); n != 3 {
 		t.Errorf("the second question came with %d messages, want 3", n)
+	}
+}
+
+func TestMayStillCome(t *testing.T) {
+	broken := errors.New("connection reset")
+	if err := mayStillCome(broken, "U"); !errors.Is(err, broken) || !strings.HasSuffix(err.Error(), "GET U") {
+		t.Errorf("got %v", err)
+	}
+	lost := protocol.ErrWorkerLost()
+	told, ok := errors.AsType[*protocol.Error](mayStillCome(lost, "U"))
+	if !ok || told == lost || told.Status != lost.Status || !strings.HasSuffix(told.Message, "GET U") {
+		t.Errorf("got %+v", told)
 	}
 }
