@@ -42,6 +42,7 @@ func (v *drive) call(ctx context.Context, f *flight, job *jobs.Job) error {
 	if err != nil {
 		return err
 	}
+	f.stream.Store(s)
 	v.d.note("submit")
 	defer s.Close()
 	defer context.AfterFunc(ctx, s.Close)()

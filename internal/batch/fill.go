@@ -90,7 +90,7 @@ func (v *drive) job(key *jobs.Key, line protocol.BatchLine, f *flight, now time.
 	return &jobs.Job{
 		ID: id, Tenant: v.b.Tenant, Key: v.b.Key, Model: req.Model, Pool: f.pool, Class: jobs.Batch, ServiceTier: tier,
 		Created: now.Unix(), Timeout: max(time.Unix(v.b.Object.ExpiresAt, 0).Sub(now), time.Second),
-		Body: req.Body, Keep: &jobs.Keep{Batch: v.b.Object.ID, Line: number, Repeat: v.b.Fence > 1},
+		Body: req.Body, Keep: &jobs.Keep{Batch: v.b.Object.ID, Line: number, Repeat: v.b.Fence > 1 || f.try > 0},
 	}, nil
 }
 

@@ -60,6 +60,9 @@ func (v *drive) finish(ctx context.Context) error {
 		return err
 	}
 	if !whole {
+		if err := v.reload(ctx); err != nil { // whoever replaced this turn may have purged them
+			return err
+		}
 		v.log.Error("results are missing and made again")
 		v.next = 0 // progress is made of what is there
 		return nil
@@ -88,10 +91,10 @@ func (v *drive) bury(ctx context.Context) error {
 		return err
 	}
 	v.d.note("notify")
-	if o.Status == protocol.BatchCancelled || o.Status == protocol.BatchExpired {
-		if err := v.d.client.RevokeLines(ctx, v.b.Tenant, o.ID); err != nil {
-			return err
-		}
+	// Also of a batch that was completed: a line may be queued under several tries, and
+	// the result of one that ends from here on would stay.
+	if err := v.d.client.RevokeLines(ctx, v.b.Tenant, o.ID); err != nil {
+		return err
 	}
 	if err := c.PurgeLineResults(ctx, v.b.Tenant, o.ID); err != nil {
 		return err

@@ -43,6 +43,9 @@ func (v *drive) runLines(ctx context.Context) error {
 	var drained time.Time // when a cancelled batch waits no more
 	for !v.progress.over() {
 		now = time.Now()
+		if err := v.poll(ctx, now, &last); err != nil { // before anything is submitted: this process may have slept
+			return err
+		}
 		switch cancelled := v.b.Object.Status == protocol.BatchCancelling; {
 		case cancelled && drained.IsZero():
 			drained = now.Add(v.d.cfg.Drain)
@@ -84,8 +87,17 @@ func (v *drive) runLines(ctx context.Context) error {
 	return nil
 }
 
-// look does what is done from time to time: counts are written, the batch is read,
-// and so are the results of lines of which nothing was heard.
+// poll reads the batch from time to time, and when it may have been changed.
+func (v *drive) poll(ctx context.Context, now time.Time, last *pace) error {
+	if now.Sub(last.polled) < pollEvery {
+		return nil
+	}
+	last.polled = now
+	return v.reload(ctx)
+}
+
+// look does what is done from time to time: counts are written, and the results of
+// lines of which nothing was heard are read.
 func (v *drive) look(ctx context.Context, now time.Time, last *pace, patience time.Duration) (time.Duration, error) {
 	if now.Sub(last.counted) >= countEvery {
 		last.counted = now
@@ -93,17 +105,15 @@ func (v *drive) look(ctx context.Context, now time.Time, last *pace, patience ti
 			return 0, err
 		}
 	}
-	if now.Sub(last.polled) >= pollEvery {
-		last.polled = now
-		if err := v.reload(ctx); err != nil {
-			return 0, err
-		}
+	if now.Sub(last.looked) < patience {
+		return patience, nil
 	}
-	if now.Sub(last.looked) < patience || !v.inDoubt(now) {
+	doubted := v.doubted(now)
+	if len(doubted) == 0 {
 		return patience, nil
 	}
 	before := v.next
-	if err := v.seek(ctx, now); err != nil {
+	if err := v.seek(ctx, doubted, now); err != nil {
 		return 0, err
 	}
 	last.looked = now
@@ -116,7 +126,7 @@ func (v *drive) look(ctx context.Context, now time.Time, last *pace, patience ti
 // seek finds out what became of lines of which nothing was heard. One that has no
 // result and is not in the queue either was ended by a failure that may pass, of
 // which an earlier driver was told; it is submitted again.
-func (v *drive) seek(ctx context.Context, now time.Time) error {
+func (v *drive) seek(ctx context.Context, doubted []*flight, now time.Time) error {
 	queued, err := v.d.conn.LinesQueued(ctx, v.b.Tenant, v.b.Object.ID)
 	if err != nil {
 		return err
@@ -124,13 +134,13 @@ func (v *drive) seek(ctx context.Context, now time.Time) error {
 	if err := v.resync(ctx); err != nil { // after: a job goes only once its result is there
 		return err
 	}
-	for i, f := range v.progress.flying {
-		if _, there := queued[f.job.ID]; there || f.job.ID.IsZero() || f.started.Load() || now.Sub(f.since) < doubtAfter {
+	for _, f := range doubted {
+		if _, there := queued[f.job.ID]; there || f.started.Load() || v.progress.flying[f.request] != f {
 			continue
 		}
 		f.stop()
-		delete(v.progress.flying, i)
-		v.progress.tryAgain(i, f.try+1, now)
+		delete(v.progress.flying, f.request)
+		v.progress.tryAgain(f.request, f.try+1, now)
 	}
 	return nil
 }
@@ -155,15 +165,17 @@ func (v *drive) count(ctx context.Context) error {
 	return v.update(ctx, "count", func(b *protocol.Batch) bool { return b.Count(v.progress.completed, v.progress.failed) })
 }
 
-// inDoubt reports whether a line has been out for a while and nobody said that it
-// runs.
-func (v *drive) inDoubt(now time.Time) bool {
+// doubted returns the flights that were queued a while ago and of which nobody said
+// that they run. One of which it is not known that it was queued is no case for
+// doubt: the client tries that again, or gives it up.
+func (v *drive) doubted(now time.Time) (flights []*flight) {
 	for _, f := range v.progress.flying {
-		if !f.started.Load() && now.Sub(f.since) > doubtAfter {
-			return true
+		s := f.stream.Load()
+		if s != nil && s.Stored() && !f.started.Load() && now.Sub(f.since) > doubtAfter {
+			flights = append(flights, f)
 		}
 	}
-	return false
+	return flights
 }
 
 // take notes an outcome.

@@ -29,7 +29,8 @@ type flight struct {
 	request int
 	try     int
 	pool    string
-	bytes   int64 // of the request
+	bytes   int64                       // of the request
+	stream  atomic.Pointer[jobs.Stream] // nil until it was submitted
 	started atomic.Bool
 	since   time.Time // it was submitted
 	stop    func()    // stops waiting for it
