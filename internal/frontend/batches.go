@@ -124,6 +124,9 @@ func (s *Server) listBatches(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := checkAfter(q.after, jobs.BatchPrefix); err != nil {
+		return err
+	}
 	ctx, cancel := s.within(queueWait)
 	defer cancel()
 	list, more, err := s.queue.ListBatches(ctx, c.key.Tenant, q.after, q.limit)

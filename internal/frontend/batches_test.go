@@ -301,3 +301,13 @@ func TestBatchWindows(t *testing.T) {
 		t.Error("a window that is none was taken")
 	}
 }
+
+func TestCheckAfter(t *testing.T) {
+	for after, ok := range map[string]bool{
+		"": true, jobs.NewBatchID(): true, "zz": false, "batch_zz": false, jobs.NewFileID(): false,
+	} {
+		if err := checkAfter(after, jobs.BatchPrefix); (err == nil) != ok {
+			t.Errorf("%q: %v", after, err)
+		}
+	}
+}

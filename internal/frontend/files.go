@@ -142,6 +142,9 @@ func (s *Server) listFiles(fc *fiber.Ctx, c *call) error {
 	default:
 		return protocol.ErrInvalid("order", "invalid_value", "Invalid value for 'order'. Supported values are: 'asc' and 'desc'.")
 	}
+	if err := checkAfter(q.After, jobs.FilePrefix); err != nil {
+		return err
+	}
 	ctx, cancel := s.within(queueWait)
 	defer cancel()
 	files, more, err := s.queue.ListFiles(ctx, c.key.Tenant, q)

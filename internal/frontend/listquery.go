@@ -6,6 +6,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
@@ -93,4 +94,18 @@ func metadataParams(fc *fiber.Ctx) map[string]string {
 		}
 	}
 	return metadata
+}
+
+// checkAfter refuses a cursor that is no id of what is listed: read as the beginning,
+// it would give a pager the first page for ever.
+func checkAfter(after, prefix string) error {
+	if after == "" {
+		return nil
+	}
+	if id, ok := strings.CutPrefix(after, prefix); ok {
+		if _, err := jobs.ParseID(id); err == nil {
+			return nil
+		}
+	}
+	return protocol.ErrInvalid("after", "invalid_value", "Invalid value: 'after' must be an id as a list gives it, beginning with '%s'.", prefix)
 }
