@@ -12,5 +12,6 @@
 //
 //   - Errors are those of package net, in type, text and what errors.Is finds in them.
 //   - Long writes go the usual way: what is not told holds up a garbage collection.
-//   - Where the system is not Linux, a connection is what it was.
+//   - Where the system is not Linux, and under the race detector, a connection is what
+//     it was.
 package socket
