@@ -112,3 +112,24 @@ func TestStreamsEndWithTheClient(t *testing.T) {
 		r.empty()
 	})
 }
+
+func TestTakeOutWhatIsGone(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.client()
+		j := keptStreamJob()
+		subject := r.conn.n.job(j.Class, j.Pool, j.Tenant, j.ID)
+		r.enqueue(j)
+		m, err := r.conn.leaderGet(t.Context(), r.conn.n.jobsStream(j.Class), question{LastFor: subject})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := r.conn.deleteJob(t.Context(), j.Class, m.Seq); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.conn.takeOut(t.Context(), j.Class, subject); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

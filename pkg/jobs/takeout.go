@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -39,7 +40,7 @@ func (c *Conn) deleteJob(ctx context.Context, class Class, seq uint64) error {
 		if err := json.Unmarshal(m.Data, &answer); err != nil {
 			return err
 		}
-		if answer.Error == nil || answer.Error.ErrorCode == codeNoSuchMessage {
+		if answer.Error == nil || isGone(answer.Error) {
 			return nil
 		}
 		return answer.Error
@@ -50,7 +51,11 @@ func (c *Conn) deleteJob(ctx context.Context, class Class, seq uint64) error {
 	return nil
 }
 
-// codeNoSuchMessage is how deleting a message that is gone already is refused.
-const codeNoSuchMessage jetstream.ErrorCode = 10043
+// isGone tells the refusal to delete a message that is gone already. A cluster has
+// one code for every failure there, so its words decide.
+func isGone(err *jetstream.APIError) bool {
+	const noSuchSequence, deleteFailed jetstream.ErrorCode = 10043, 10057
+	return err.ErrorCode == noSuchSequence || err.ErrorCode == deleteFailed && strings.Contains(err.Description, "no message found")
+}
 
 func deletion(seq uint64) []byte { return fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, seq) }

@@ -108,6 +108,11 @@ func Own(t testing.TB, nodes int) *NATS {
 // Main runs a package's tests, stops the shared servers, fails on leaked
 // goroutines, except those that ignore names, and exits.
 func Main(m *testing.M, ignore ...goleak.Option) {
+	flag.Parse()
+	// Tests that run side by side mostly wait: more of them than there are cores.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	stopShared()
 	// A fuzzing worker's goroutines are the tool's own.
