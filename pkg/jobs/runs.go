@@ -43,14 +43,27 @@ type runMessage struct {
 
 // publishRun hands a batch to the drivers, unless it is with them already.
 func (c *Conn) publishRun(ctx context.Context, tenant, batch string) error {
+	return c.publishRunAfter(ctx, tenant, batch, 0)
+}
+
+// publishRunAfter does so when the run with number ended was just acknowledged: a
+// cluster removes it a moment later, and until then it does not count as there.
+func (c *Conn) publishRunAfter(ctx context.Context, tenant, batch string, ended uint64) error {
 	data, err := json.Marshal(runMessage{Tenant: tenant, Batch: batch})
 	if err != nil {
 		return fmt.Errorf("publish run: %w", err)
 	}
 	err = c.persist(ctx, "publish run", func(ctx context.Context) error {
 		_, err := c.js.Publish(ctx, c.n.run(batch), data, jetstream.WithExpectStream(c.n.runsStream()))
-		if hasCode(err, codeStreamFull) {
+		if !hasCode(err, codeStreamFull) {
+			return err
+		}
+		if ended == 0 {
 			return nil // by subject: it is there
+		}
+		m, err := c.leaderGet(ctx, c.n.runsStream(), question{LastFor: c.n.run(batch)})
+		if errors.Is(err, errNotStored) || err == nil && m.Seq == ended {
+			return errRace
 		}
 		return err
 	})
@@ -199,12 +212,16 @@ func (c *Conn) Orphan(ctx context.Context, r *Run) error {
 		r.HandOver(time.Second)
 		return nil
 	}
+	meta, err := r.msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("end run: %w", err)
+	}
 	if err := r.Done(ctx); err != nil {
 		return err
 	}
 	// The batch may have been stored just before its run was dropped.
 	if _, err := c.Batch(ctx, r.Tenant, r.Batch); !errors.Is(err, ErrNoBatch) {
-		return errors.Join(err, c.publishRun(ctx, r.Tenant, r.Batch))
+		return errors.Join(err, c.publishRunAfter(ctx, r.Tenant, r.Batch, meta.Sequence.Stream))
 	}
 	return nil
 }
