@@ -111,7 +111,8 @@ func Main(m *testing.M, ignore ...goleak.Option) {
 	flag.Parse()
 	// Tests that run side by side mostly wait: more of them than there are cores.
 	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err)
+		fmt.Fprintf(os.Stderr, "run tests side by side: %v\n", err)
+		os.Exit(1)
 	}
 	code := m.Run()
 	stopShared()
