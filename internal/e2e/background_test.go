@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,18 +75,24 @@ func TestWaitingWorkSurvivesEverything(t *testing.T) {
 		texts[i.clients[0].leave(t, "up/"+words, text, object{"mock_delay_ms": 300})] = text
 	}
 	i.busy(t, 4)
-	for _, p := range []*process{i.nats, i.frontends[0], i.workers[0]} {
+	again := i.killAll(t)
+	for id, text := range texts {
+		again.collect(t, id, text)
+	}
+	i.idle(t, 20*time.Second)
+}
+
+// killAll kills every process and starts one of each again.
+func (i *installation) killAll(t *testing.T) *client {
+	t.Helper()
+	for _, p := range slices.Concat([]*process{i.nats}, i.frontends, i.workers) {
 		p.kill(t)
 	}
 	i.startNATS(t)
 	i.workers, i.frontends = nil, nil
 	i.startWorker(t)
 	i.startFrontend(t)
-	again := newClient(t, "http://"+i.frontends[0].await(t, `msg=ready.* api=(\S+)`)+"/v1", installationKey)
-	for id, text := range texts {
-		again.collect(t, id, text)
-	}
-	i.idle(t, 20*time.Second)
+	return newClient(t, "http://"+i.frontends[0].await(t, `msg=ready.* api=(\S+)`)+"/v1", installationKey)
 }
 
 // TestUpKilled: osiris up is killed with a background request running, and started
@@ -141,14 +148,7 @@ func TestCancelledBeforeKill(t *testing.T) {
 			t.Fatalf("cancel of %s: %q", id, l.Status)
 		}
 	}
-	for _, p := range []*process{i.nats, i.frontends[0], i.workers[0]} {
-		p.kill(t)
-	}
-	i.startNATS(t)
-	i.workers, i.frontends = nil, nil
-	i.startWorker(t)
-	i.startFrontend(t)
-	again := newClient(t, "http://"+i.frontends[0].await(t, `msg=ready.* api=(\S+)`)+"/v1", installationKey)
+	again := i.killAll(t)
 	for id, text := range texts {
 		again.collect(t, id, text)
 	}

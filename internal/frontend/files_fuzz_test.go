@@ -85,7 +85,7 @@ func FuzzRanges(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string, size int64) {
 		if size < 0 || size > 1<<50 {
-			t.Skip()
+			return // no file has it
 		}
 		ranges, err := parseRanges(header, size)
 		if err != nil && ranges != nil {
