@@ -208,6 +208,48 @@ func TestBatchHoldsNoLineBeyondTheBodyLimit(t *testing.T) {
 	}
 }
 
+// White space is no request however long it is, and takes no memory.
+func TestBatchSkipsBlankLinesOfAnyLength(t *testing.T) {
+	const length, mark = 100 << 20, "\uFEFF"
+	blank := func(begin string) io.Reader {
+		return io.LimitReader(io.MultiReader(strings.NewReader(begin), &blanks{}), length)
+	}
+	good := func(id string) io.Reader { return strings.NewReader("\n" + batchText(id, goodBody) + "\n") }
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c := BatchCheck{Endpoint: ChatEndpoint, MaxBody: 1 << 20}
+	var numbers []int
+	var first BatchLine
+	sum, err := c.Read(io.MultiReader(blank(mark), good("a"), blank(""), good("b"), blank("")), func(l BatchLine) error {
+		if numbers = append(numbers, l.Number); len(numbers) == 1 {
+			first = l
+		}
+		return nil
+	})
+	runtime.ReadMemStats(&after)
+	if err != nil || len(sum.Faults) > 0 || sum.Requests != 2 || !slices.Equal(numbers, []int{2, 4}) || first.Offset != length+1 {
+		t.Errorf("%+v, lines %v, the first at %d, %v", sum, numbers, first.Offset, err)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 20<<20 {
+		t.Errorf("%d MB were allocated", grown>>20)
+	}
+	// What follows too much white space in its line is too long a line all the same.
+	sum, err = c.Read(io.MultiReader(blank(""), strings.NewReader(batchText("a", goodBody))), nil)
+	if err != nil || len(sum.Faults) != 1 || sum.Faults[0].Code != "invalid_request" || sum.Faults[0].Line != 1 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
+// blanks reads as white space without end.
+type blanks struct{}
+
+func (*blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = " \t"[i%2]
+	}
+	return len(p), nil
+}
+
 func TestBatchInputCannotBeRead(t *testing.T) {
 	gone := errors.New("gone")
 	_, err := BatchCheck{Endpoint: ChatEndpoint}.Read(io.MultiReader(strings.NewReader(batchText("a", goodBody)), iotest.ErrReader(gone)), nil)

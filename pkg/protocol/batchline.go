@@ -170,25 +170,24 @@ func (l *lineReader) next() (rawLine, error) {
 		if err != nil {
 			return rawLine{}, err
 		}
-		if line.number == 1 && bytes.HasPrefix(line.text, byteOrderMark) {
-			line.text = line.text[len(byteOrderMark):]
-			line.offset += int64(len(byteOrderMark))
-		}
-		if line.cut || len(bytes.TrimLeft(line.text, " \t\r\v\f")) > 0 {
+		if line.cut || !isBlankText(line.text) {
 			return line, nil
 		}
 	}
 }
 
-// read returns the next line, whatever is in it.
+// read returns the next line, whatever is in it. White space is not kept beyond what
+// a line may have, however much there is of it.
 func (l *lineReader) read() (rawLine, error) {
 	if cap(l.long) > keepLong {
 		l.long = nil
 	}
 	l.long = l.long[:0]
 	line := rawLine{number: l.number + 1, offset: l.offset}
+	blank, over := true, false // so far; the line is longer than may be
 	for {
 		part, err := l.r.ReadSlice('\n')
+		first := l.offset == line.offset
 		l.offset += int64(len(part))
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF) {
 			return rawLine{}, err
@@ -200,9 +199,17 @@ func (l *lineReader) read() (rawLine, error) {
 		if err == nil {
 			part = part[:len(part)-1]
 		}
+		if first && line.number == 1 && bytes.HasPrefix(part, byteOrderMark) {
+			part = part[len(byteOrderMark):]
+			line.offset += int64(len(byteOrderMark))
+		}
+		blank = blank && isBlankText(part)
+		over = over || len(l.long)+len(part) > l.most
 		switch {
 		case line.cut:
-		case len(l.long)+len(part) > l.most:
+		case over && blank:
+			l.long = l.long[:0]
+		case over:
 			line.cut = true
 			l.long = append(l.long, part[:min(len(part), 64)]...) // enough to see what it begins with
 		case last && len(l.long) == 0:
@@ -221,3 +228,5 @@ func (l *lineReader) read() (rawLine, error) {
 	line.text = bytes.TrimSuffix(line.text, []byte("\r"))
 	return line, nil
 }
+
+func isBlankText(text []byte) bool { return len(bytes.TrimLeft(text, " \t\r\v\f")) == 0 }

@@ -54,8 +54,10 @@ type BatchOutcome struct {
 }
 
 // End ends the batch: a finalizing one is completed, a cancelling one cancelled, and
-// one that is in progress, its window being over, expired.
+// one that is in progress, its window being over, expired. Neither count ends below
+// what clients may have seen, even if results were lost after they were counted.
 func (b *Batch) End(o BatchOutcome, now time.Time) bool {
+	was := b.Counts
 	switch b.Status {
 	case BatchFinalizing:
 		b.Status, b.CompletedAt = BatchCompleted, now.Unix()
@@ -66,7 +68,7 @@ func (b *Batch) End(o BatchOutcome, now time.Time) bool {
 	default:
 		return false
 	}
-	b.Counts, b.Usage = o.Counts, &o.Usage
+	b.Counts, b.Usage = was.raised(o.Counts.Completed, o.Counts.Failed), &o.Usage
 	b.OutputFileID, b.ErrorFileID = o.OutputFileID, o.ErrorFileID
 	return true
 }
@@ -78,7 +80,14 @@ func (b *Batch) Count(completed, failed int) bool {
 		return false
 	}
 	was := b.Counts
-	b.Counts.Completed = max(was.Completed, min(completed, was.Total-was.Failed))
-	b.Counts.Failed = max(was.Failed, min(failed, was.Total-b.Counts.Completed))
+	b.Counts = was.raised(completed, failed)
 	return b.Counts != was
+}
+
+// raised returns c with more completed and failed, within the total; none falls.
+func (c BatchCounts) raised(completed, failed int) BatchCounts {
+	next := c
+	next.Completed = max(c.Completed, min(completed, c.Total-c.Failed))
+	next.Failed = max(c.Failed, min(failed, c.Total-next.Completed))
+	return next
 }
