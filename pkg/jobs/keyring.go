@@ -16,7 +16,13 @@ import (
 // last state stands.
 type Keyring struct {
 	view view[*Key]
-	keys atomic.Pointer[map[[sha256.Size]byte]ringKey]
+	keys atomic.Pointer[keyTable]
+}
+
+// keyTable is one state of the keys, found by the hash of their secrets and by id.
+type keyTable struct {
+	bySum map[[sha256.Size]byte]ringKey
+	byID  map[string]*Key
 }
 
 type ringKey struct {
@@ -45,7 +51,7 @@ func (r *Keyring) Authenticate(secret []byte) (*Key, error) {
 	sum := sha256.Sum256(secret)
 	// The table is searched by the hash, which a guesser cannot steer; the
 	// comparison itself takes the same time whatever it finds.
-	found, ok := (*r.keys.Load())[sum]
+	found, ok := r.keys.Load().bySum[sum]
 	if !ok || subtle.ConstantTimeCompare(found.sum[:], sum[:]) != 1 || !found.key.Usable(time.Now()) {
 		return nil, protocol.ErrBadKey(protocol.MaskKey(string(secret[:min(len(secret), 256)])))
 	}
@@ -55,8 +61,8 @@ func (r *Keyring) Authenticate(secret []byte) (*Key, error) {
 // Empty reports whether no key would be accepted.
 func (r *Keyring) Empty() bool {
 	now := time.Now()
-	for _, k := range *r.keys.Load() {
-		if k.key.Usable(now) {
+	for _, k := range r.keys.Load().byID {
+		if k.Usable(now) {
 			return false
 		}
 	}
@@ -64,24 +70,24 @@ func (r *Keyring) Empty() bool {
 }
 
 func (r *Keyring) publish(entries map[string]*Key) {
-	keys := make(map[[sha256.Size]byte]ringKey, len(entries))
+	keys := &keyTable{
+		bySum: make(map[[sha256.Size]byte]ringKey, len(entries)),
+		byID:  make(map[string]*Key, len(entries)),
+	}
 	for _, k := range entries {
 		var sum [sha256.Size]byte
 		if _, err := hex.Decode(sum[:], []byte(k.Hash)); err != nil {
 			continue // refused by decodeKey before
 		}
-		keys[sum] = ringKey{sum, k}
+		keys.bySum[sum] = ringKey{sum, k}
+		keys.byID[k.ID] = k
 	}
-	r.keys.Store(&keys)
+	r.keys.Store(keys)
 }
 
 // ByID returns the key of that id, which the caller must not change, whether it can
 // still be used or not.
 func (r *Keyring) ByID(id string) (key *Key, ok bool) {
-	for _, k := range *r.keys.Load() {
-		if k.key.ID == id {
-			return k.key, true
-		}
-	}
-	return nil, false
+	key, ok = r.keys.Load().byID[id]
+	return key, ok
 }

@@ -1,6 +1,9 @@
 package jobs
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
 	"testing"
 	"time"
 
@@ -94,6 +97,46 @@ func TestAuthenticateDoesNotAllocate(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
+}
+
+// A key is found by its id without a look at the others: batches ask for every line.
+func TestKeyByID(t *testing.T) {
+	few, many := ringOf(10), ringOf(10_000)
+	for _, id := range []string{"key-0", "key-9"} {
+		if k, ok := many.ByID(id); !ok || k.ID != id {
+			t.Errorf("%s: %+v, %t", id, k, ok)
+		}
+	}
+	if _, ok := many.ByID("key-10000"); ok {
+		t.Error("a key that was never made was found")
+	}
+	took := func(r *Keyring) time.Duration {
+		least := time.Hour
+		for range 20 { // the best of many, so that a pause does not count
+			began := time.Now()
+			for range 1000 {
+				r.ByID("none")
+			}
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	if a, b := took(few), took(many); b > 50*a {
+		t.Errorf("a thousand look-ups take %s among 10 keys and %s among 10,000", a, b)
+	}
+}
+
+// ringOf is a ring of n keys.
+func ringOf(n int) *Keyring {
+	entries := make(map[string]*Key, n)
+	for i := range n {
+		id := "key-" + strconv.Itoa(i)
+		sum := sha256.Sum256([]byte(id))
+		entries[id] = &Key{ID: id, Hash: hex.EncodeToString(sum[:])}
+	}
+	r := new(Keyring)
+	r.publish(entries)
+	return r
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
