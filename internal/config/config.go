@@ -122,7 +122,7 @@ type Worker struct {
 
 // Batches is how frontends run batches.
 type Batches struct {
-	Windows      string        `yaml:"windows" default:"24h" check:"windows" help:"Completion windows that batches may ask for, comma separated: numbers of m, h or d, such as 24h,7d. None may be longer than keep.results."`
+	Windows      string        `yaml:"windows" default:"24h" check:"windows" help:"Completion windows that batches may ask for, comma separated: numbers of m, h or d, such as 24h,7d. An hour and batches.drain more than each must pass before keep.results is over."`
 	MixedModels  bool          `yaml:"mixed_models" default:"false" restart:"yes" help:"Let the lines of a batch ask for different models."`
 	LinesInQueue int           `yaml:"lines_in_queue" default:"2000" min:"1" max:"100000" restart:"yes" help:"Most lines of batches that one frontend keeps in the queue of a pool. It keeps twice as many as the pool runs, 200 at least, so that slots never wait and autoscalers see what does."`
 	Running      int           `yaml:"running" default:"64" min:"1" max:"10000" restart:"yes" help:"Batches that one frontend drives at once, at one to three MB each; further ones wait."`

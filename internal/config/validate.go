@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (d *decoder) checkNATS(cfg *Config) {
@@ -30,8 +31,11 @@ func (d *decoder) checkNATS(cfg *Config) {
 		d.faultAt("frontend.background_timeout", &problem{"is longer than what comes of a request is kept", "raise keep.results, or lower it"})
 	}
 	for _, w := range cfg.Batches.WindowList() {
-		if window(w) > cfg.Keep.Results {
-			d.faultAt("batches.windows", &problem{w + " is longer than the results of lines are kept", "raise keep.results, or leave it out"})
+		if window(w)+cfg.Batches.Drain+resultsMargin > cfg.Keep.Results {
+			d.faultAt("batches.windows", &problem{
+				w + " and the time to end a batch are longer than the results of lines are kept",
+				"raise keep.results, or leave the window out",
+			})
 		}
 	}
 	// JetStream reserves what its streams may hold.
@@ -47,6 +51,10 @@ func (d *decoder) checkNATS(cfg *Config) {
 		})
 	}
 }
+
+// resultsMargin is how much longer than the window of its batch the result of a line
+// must be there: files are made of results once all of them are.
+const resultsMargin = time.Hour
 
 func (d *decoder) checkWorker(cfg *Config) {
 	w := &cfg.Worker
