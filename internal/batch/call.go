@@ -22,10 +22,14 @@ func (v *drive) fly(ctx context.Context, f *flight, job *jobs.Job, fault error) 
 		return outcome{flight: f, lost: context.Cause(ctx)}
 	}
 	e := protocol.AsError(fault)
-	if mayPass(e) {
+	r := &jobs.Result{Status: jobs.Errored, Error: e}
+	switch {
+	case isLost(fault):
+		r = notRun(protocol.ErrBatchInputLost())
+	case mayPass(e):
 		return outcome{flight: f, err: e}
 	}
-	completed, err := v.put(ctx, f.request, &jobs.Result{Status: jobs.Errored, Error: e})
+	completed, err := v.put(ctx, f.request, r)
 	return outcome{flight: f, completed: completed, lost: err}
 }
 

@@ -64,7 +64,12 @@ func (v *drive) live(ctx context.Context) error {
 	}
 	defer unwatch()
 	for !v.b.Object.Status.Ended() {
-		if err := v.step(ctx); err != nil {
+		err := v.step(ctx)
+		if isLost(err) {
+			v.log.Error("batch fails: its input is lost", "tenant", v.b.Tenant, "file", v.b.Object.InputFileID, "error", err)
+			err = v.update(ctx, "lose", func(b *protocol.Batch) bool { return b.Lose(time.Now()) })
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -97,7 +102,7 @@ func (v *drive) step(ctx context.Context) error {
 		}
 	}
 	if v.b.Object.Status == protocol.BatchCancelling {
-		if err := v.settle(ctx, &jobs.Result{Status: jobs.Cancelled}); err != nil {
+		if err := v.settle(ctx, notRun(protocol.ErrBatchCancelled())); err != nil {
 			return err
 		}
 	}
@@ -118,8 +123,9 @@ func (v *drive) validate(ctx context.Context) error {
 			return err == nil
 		}
 	}
+	check.MaxBody = v.d.cfg.MaxBody
 	sum, err := v.read(ctx, check)
-	if errors.Is(err, jobs.ErrNoFile) {
+	if isLost(err) {
 		return v.fail(ctx, []protocol.BatchFault{protocol.FaultNoInput(v.b.Object.InputFileID, v.b.Tenant)})
 	}
 	if err != nil {
@@ -156,7 +162,7 @@ func (v *drive) awaitKey(ctx context.Context) *jobs.Key {
 
 // read goes through the input once and makes the plan.
 func (v *drive) read(ctx context.Context, check protocol.BatchCheck) (protocol.BatchSummary, error) {
-	check.Endpoint, check.MaxBody = v.b.Object.Endpoint, v.d.cfg.MaxBody
+	check.Endpoint = v.b.Object.Endpoint
 	r := v.d.conn.OpenFile(ctx, *v.b.Input)
 	defer func() { _ = r.Close() }() // only read
 	v.plan = &plan{}
@@ -169,13 +175,15 @@ func (v *drive) read(ctx context.Context, check protocol.BatchCheck) (protocol.B
 // load makes plan and progress of a batch that was taken over.
 func (v *drive) load(ctx context.Context) error {
 	if v.plan == nil {
-		sum, err := v.read(ctx, protocol.BatchCheck{Mixed: true})
+		sum, err := v.read(ctx, protocol.BatchCheck{Mixed: true, MaxBody: protocol.MaxBatchBytes})
 		if err != nil {
 			v.plan = nil
 			return err
 		}
 		if sum.Requests != v.b.Object.Counts.Total || v.plan.len() != sum.Requests {
-			return fmt.Errorf("input has %d requests and %d faults, and had %d requests", sum.Requests, len(sum.Faults), v.b.Object.Counts.Total)
+			v.plan = nil
+			return fmt.Errorf("%w: it has %d requests and %d faults, and had %d requests",
+				errChanged, sum.Requests, len(sum.Faults), v.b.Object.Counts.Total)
 		}
 	}
 	if v.input == nil {
@@ -186,6 +194,14 @@ func (v *drive) load(ctx context.Context) error {
 		return v.resync(ctx)
 	}
 	return nil
+}
+
+// errChanged says that the input is not what it was when the batch began.
+var errChanged = errors.New("input has changed")
+
+// isLost reports whether the input is gone for good: to try again is no use.
+func isLost(err error) bool {
+	return errors.Is(err, jobs.ErrNoFile) || errors.Is(err, jobs.ErrFileCorrupt) || errors.Is(err, errChanged)
 }
 
 // resync reads the results that were stored since it was last called: of lines whose
@@ -207,6 +223,18 @@ func (v *drive) resync(ctx context.Context) (err error) {
 	return err
 }
 
+// notRun is the result of a line that was not executed, and why. No worker stores
+// such a one, so no answer of a model can be taken for it.
+func notRun(why *protocol.Error) *jobs.Result { return &jobs.Result{Status: jobs.Cancelled, Error: why} }
+
+// reasonOf says why a line was not executed.
+func reasonOf(r *jobs.Result) *protocol.Error {
+	if r.Error == nil { // somebody cancelled this one line
+		return protocol.ErrBatchCancelled()
+	}
+	return r.Error
+}
+
 func isExpired(r *jobs.Result) bool {
-	return r.Error != nil && r.Error.Code == protocol.CodeBatchExpired
+	return r.Status == jobs.Cancelled && reasonOf(r).Code == protocol.CodeBatchExpired
 }

@@ -42,17 +42,20 @@ func (v *drive) fill(ctx context.Context, now time.Time) error {
 		if !ok {
 			return nil
 		}
-		line, err := v.plan.line(v.input, i)
-		if err != nil {
-			return err
+		line, fault := v.plan.line(v.input, i)
+		if fault != nil && !isLost(fault) {
+			return fault
 		}
 		f := &flight{request: i, try: try, since: now}
 		var job *jobs.Job
-		fault := keyErr
+		if fault == nil {
+			fault = keyErr
+		}
 		if fault == nil {
 			job, fault = v.job(key, line, f, now)
 		}
 		switch {
+		case isLost(fault): // its answer says so; the others go on
 		case !known && now.Unix()-v.b.Object.InProgressAt < keyPatience:
 			v.progress.tryAgain(i, try, now.Add(time.Second)) // a key that was not heard of here yet
 			passed++

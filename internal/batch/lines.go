@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
@@ -57,7 +56,7 @@ func (v *drive) runLines(ctx context.Context) error {
 		case now.Unix() >= v.b.Object.ExpiresAt:
 			v.expired = true
 			v.land()
-			return v.settle(ctx, &jobs.Result{Status: jobs.Errored, Error: protocol.ErrBatchExpired()})
+			return v.settle(ctx, notRun(protocol.ErrBatchExpired()))
 		default:
 			if err := v.fill(flying, now); err != nil {
 				return err

@@ -58,7 +58,7 @@ func (p *plan) line(input io.ReaderAt, i int) (protocol.BatchLine, error) {
 	}
 	l, fault := protocol.ParseBatchLine(text, protocol.ChatEndpoint)
 	if fault != nil { // it was good when the batch began
-		return protocol.BatchLine{}, fmt.Errorf("read line %d: %s", p.number(i), fault.Code)
+		return protocol.BatchLine{}, fmt.Errorf("read line %d: %w: %s", p.number(i), errChanged, fault.Code)
 	}
 	return l, nil
 }

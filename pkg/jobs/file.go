@@ -17,6 +17,9 @@ var (
 	// ErrNoFile says that the tenant has no such file: it never had, it expired, or it
 	// was deleted, perhaps while it was read.
 	ErrNoFile = errors.New("no such file")
+	// ErrFileCorrupt says that stored parts are not what was written. It is never seen
+	// unless somebody wrote to the stream by hand or a disk lied.
+	ErrFileCorrupt = errors.New("file is not what was stored")
 	// ErrNoRoom says that the server's store is full. What was being written is gone.
 	ErrNoRoom = errors.New("no room to store files")
 )

@@ -175,7 +175,7 @@ func TestFileThatIsNotWhatWasStored(t *testing.T) {
 		}
 		r := c.OpenFile(t.Context(), f)
 		got, err := io.ReadAll(r)
-		if !errors.Is(err, errFileCorrupt) || len(got) >= len(content) {
+		if !errors.Is(err, ErrFileCorrupt) || len(got) >= len(content) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 		_ = r.Close()

@@ -21,10 +21,6 @@ const (
 	fileParts = fileAhead + 2
 )
 
-// errFileCorrupt says that stored parts are not what was written. It is never seen
-// unless somebody wrote to the stream by hand or a disk lied.
-var errFileCorrupt = errors.New("file is not what was stored")
-
 // FileReader reads a file's content by parts, each from any replica; only the
 // leader's word makes one missing, which is ErrNoFile. It keeps few parts in memory
 // and fetches ahead of a reader that goes forward. Who reads from the beginning to
@@ -97,7 +93,7 @@ func (r *FileReader) Next(n int64) ([]byte, error) {
 	if r.sum != nil {
 		r.sum.Write(data)
 		if r.off+int64(len(data)) == r.file.Bytes && hex.EncodeToString(r.sum.Sum(nil)) != r.file.SHA256 {
-			return nil, fmt.Errorf("read file: %w", errFileCorrupt)
+			return nil, fmt.Errorf("read file: %w", ErrFileCorrupt)
 		}
 	}
 	r.off += int64(len(data))
@@ -230,7 +226,7 @@ func (c *Conn) loadFilePart(ctx context.Context, f *File, i int) ([]byte, error)
 	case err != nil:
 		return nil, err
 	case len(m.Data) != want:
-		return nil, errFileCorrupt
+		return nil, ErrFileCorrupt
 	}
 	return m.Data, nil
 }

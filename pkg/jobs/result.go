@@ -32,7 +32,7 @@ const (
 // Result is the end of a kept job. The first one that is stored stands.
 type Result struct {
 	Status         ResultStatus
-	Error          *protocol.Error // of Errored
+	Error          *protocol.Error // of Errored; why a line did not run, of one that is Cancelled
 	Outcome        Outcome
 	Worker         string // that ran the last attempt; "" if none did
 	Attempt        uint32

@@ -9,6 +9,7 @@ import "strconv"
 //	validating ─► in_progress ─► finalizing ─► completed
 //	in_progress ─► expired
 //	validating, in_progress, finalizing ─► cancelling ─► cancelled
+//	in_progress, finalizing, cancelling ─► failed, if its input was lost under it
 type BatchStatus string
 
 // The statuses of a batch.

@@ -106,9 +106,9 @@ func TestParseWindow(t *testing.T) {
 // arrows are the transitions of a batch.
 var arrows = map[BatchStatus][]BatchStatus{
 	BatchValidating: {BatchFailed, BatchInProgress, BatchCancelling},
-	BatchInProgress: {BatchFinalizing, BatchExpired, BatchCancelling},
-	BatchFinalizing: {BatchCompleted, BatchCancelling},
-	BatchCancelling: {BatchCancelled},
+	BatchInProgress: {BatchFinalizing, BatchExpired, BatchCancelling, BatchFailed},
+	BatchFinalizing: {BatchCompleted, BatchCancelling, BatchFailed},
+	BatchCancelling: {BatchCancelled, BatchFailed},
 }
 
 // Whatever is done to a batch in whatever order, its status moves along the arrows,
@@ -119,7 +119,7 @@ func TestBatchTransitions(t *testing.T) {
 		b := Batch{Status: BatchValidating, CreatedAt: 1}
 		for n := range 30 {
 			was, now := b, time.Unix(int64(n+10), 0)
-			switch rnd.IntN(6) {
+			switch rnd.IntN(7) {
 			case 0:
 				b.Start("m", 10, now)
 			case 1:
@@ -133,6 +133,10 @@ func TestBatchTransitions(t *testing.T) {
 			case 4:
 				b.Count(rnd.IntN(12), rnd.IntN(12))
 			case 5:
+				if rnd.IntN(4) == 0 {
+					b.Lose(now)
+				}
+			case 6:
 				completed := rnd.IntN(b.Counts.Total + 1) // as if results had been lost and made again
 				b.End(BatchOutcome{Counts: BatchCounts{b.Counts.Total, completed, b.Counts.Total - completed}}, now)
 			}

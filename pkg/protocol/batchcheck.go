@@ -174,6 +174,14 @@ func faultTooMany() BatchFault {
 	}
 }
 
+// faultLostInput says that the input of a batch, which was there, is no more.
+func faultLostInput(file string) BatchFault {
+	return BatchFault{
+		Code: "invalid_request", Param: "file_id",
+		Message: "The content of file " + shorten(file) + " was lost while the batch ran. Upload it again and create a new batch.",
+	}
+}
+
 // FaultNoInput says that the input file of a batch is not there for its owner.
 func FaultNoInput(file, owner string) BatchFault {
 	return BatchFault{

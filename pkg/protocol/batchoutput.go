@@ -6,6 +6,7 @@ import "strconv"
 const (
 	CodeBatchExpired   = "batch_expired"
 	CodeBatchCancelled = "batch_cancelled"
+	CodeBatchInputLost = "batch_input_lost" // of ours: the documentation knows no such case
 )
 
 // AppendBatchAnswer appends a line of a batch's output or error file, with its line
@@ -46,6 +47,14 @@ func ErrBatchExpired() *Error {
 	return &Error{
 		Status: 408, Type: TypeInvalidRequest, Code: CodeBatchExpired,
 		Message: "This request could not be executed before the completion window expired.",
+	}
+}
+
+// ErrBatchInputLost ends a line that cannot be read from the input any more.
+func ErrBatchInputLost() *Error {
+	return &Error{
+		Status: 500, Type: TypeServer, Code: CodeBatchInputLost, NoRetry: true,
+		Message: "This request was not executed because the content of the batch's input file was lost.",
 	}
 }
 

@@ -24,6 +24,16 @@ func (b *Batch) Fail(faults []BatchFault, now time.Time) bool {
 	return true
 }
 
+// Lose says that a batch that ran cannot come to its end, since its input is gone.
+func (b *Batch) Lose(now time.Time) bool {
+	switch b.Status {
+	case BatchInProgress, BatchFinalizing, BatchCancelling:
+		b.Status, b.FailedAt, b.Errors = BatchFailed, now.Unix(), []BatchFault{faultLostInput(b.InputFileID)}
+		return true
+	}
+	return false
+}
+
 // Finalize says that every line has its result.
 func (b *Batch) Finalize(now time.Time) bool {
 	if b.Status != BatchInProgress {
