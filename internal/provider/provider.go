@@ -27,8 +27,13 @@ type Provider interface {
 // Answer is called once.
 type Output interface {
 	// Chunk takes a piece of a streamed answer. c and the spans in it are valid
-	// only during the call.
+	// only during the call. What it took may be kept until Flush, or until Complete
+	// returns.
 	Chunk(c *protocol.Chunk) error
+	// Flush hands on what Chunk took. A provider calls it whenever it is about to
+	// wait for the server: pieces that arrived together travel on together, and none
+	// waits for one that has not arrived.
+	Flush() error
 	// Answer takes a whole chat.completion object as the server sent it. body is
 	// valid only during the call.
 	Answer(body []byte) error

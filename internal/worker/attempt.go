@@ -69,6 +69,8 @@ func (a *attempt) call(ctx context.Context, l lease) (fault *provider.Error, err
 	}, &a.out)
 	if err == nil {
 		err = a.out.end()
+	} else {
+		_ = a.out.Flush() // what was taken before the fault; a refusal is remembered
 	}
 	fault, err = blame(ctx, err, a.out.refused)
 	before, after := a.gate.end(l, health(fault, err))

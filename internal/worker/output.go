@@ -21,7 +21,10 @@ type events interface {
 // the attempt's calls one after the other: begin, what the provider says, end.
 //
 // Events are held back until the first that carries something of the answer: a
-// server that only said "assistant" before it failed can still be replaced.
+// server that only said "assistant" before it failed can still be replaced. From
+// then on those of all chunks that arrived in one read leave together, as one event of
+// the attempt, when the provider is about to wait for more: a fast model's chunks
+// share the locks, the frame and the copies on their way instead of paying for each.
 //
 // Invariant: opened is set before the first event leaves and never reset.
 type output struct {
@@ -45,8 +48,10 @@ type output struct {
 	refused error // what `to` returned
 }
 
-// holdMost bounds the events held back before the first payload.
-const holdMost = 64 << 10
+const (
+	holdMost  = 64 << 10 // bytes of events held back before the first payload
+	shareMost = 32 << 10 // bytes of events that leave together
+)
 
 var (
 	errMixed      = errors.New("a whole answer beside other output")
@@ -74,6 +79,17 @@ func (o *output) Chunk(c *protocol.Chunk) error {
 		if err := o.open(); err != nil {
 			return err
 		}
+	}
+	if len(o.buf) < shareMost {
+		return nil
+	}
+	return o.flush()
+}
+
+// Flush implements provider.Output.
+func (o *output) Flush() error {
+	if !o.opened {
+		return nil
 	}
 	return o.flush()
 }

@@ -33,14 +33,14 @@ func TestOutputHoldsBackUntilThereIsSomething(t *testing.T) {
 		{Choices: []protocol.Choice{{}}},
 		text(`""`), text(`null`),
 	} {
-		if err := o.Chunk(c); err != nil {
+		if err := errors.Join(o.Chunk(c), o.Flush()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if o.opened || len(r.opened)+len(r.chunks) > 0 {
 		t.Fatalf("emitted %q before there was anything to say", r.chunks)
 	}
-	if err := o.Chunk(text(`"Hi"`)); err != nil {
+	if err := errors.Join(o.Chunk(text(`"Hi"`)), o.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	if !o.opened || len(r.opened) != 1 || r.number != 1 || !bytes.Contains(r.chunks, []byte(`"content":"Hi"`)) {
@@ -48,6 +48,38 @@ func TestOutputHoldsBackUntilThereIsSomething(t *testing.T) {
 	}
 	if !bytes.Contains(r.chunks, []byte(`"role":"assistant"`)) || !bytes.Contains(r.chunks, []byte(`prompt_filter_results`)) {
 		t.Errorf("what was held back is missing in %q", r.chunks)
+	}
+}
+
+// TestOutputSharesOneRead: chunks leave together when the provider is about to wait,
+// and at the latest when they are many.
+func TestOutputSharesOneRead(t *testing.T) {
+	r := &recorder{}
+	o := newOutput(r, true)
+	for _, n := range []int{1, 3, 2} {
+		before := r.number
+		for range n {
+			if err := o.Chunk(text(`"Hi"`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r.number != before {
+			t.Fatalf("%d chunks did not wait for each other", n)
+		}
+		if err := errors.Join(o.Flush(), o.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		if r.number != before+1 {
+			t.Errorf("%d chunks left in %d events, want one", n, r.number-before)
+		}
+	}
+	for range shareMost / 100 {
+		if err := o.Chunk(text(`"Hi"`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.number != 4 || len(o.buf) > shareMost {
+		t.Errorf("%d events, %d bytes wait: want what is too much to be sent", r.number, len(o.buf))
 	}
 }
 
@@ -76,7 +108,7 @@ func TestOutputEveryPayloadOpens(t *testing.T) {
 	} {
 		r := &recorder{}
 		o := newOutput(r, true)
-		if err := o.Chunk(&protocol.Chunk{Choices: []protocol.Choice{ch}}); err != nil {
+		if err := errors.Join(o.Chunk(&protocol.Chunk{Choices: []protocol.Choice{ch}}), o.Flush()); err != nil {
 			t.Fatal(err)
 		}
 		if !o.opened || r.number != 1 {
@@ -178,7 +210,7 @@ func TestOutputStartsOver(t *testing.T) {
 	if got := o.Usage(); got != (protocol.Usage{}) || len(o.buf) > 0 {
 		t.Errorf("usage %+v and %q are left of the first call", got, o.buf)
 	}
-	if err := saying("Hi")(t.Context(), o); err != nil {
+	if err := errors.Join(saying("Hi")(t.Context(), o), o.end()); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Count(string(r.chunks), `"role"`); got != 1 {

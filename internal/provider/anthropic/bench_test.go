@@ -14,6 +14,7 @@ import (
 type discard struct{}
 
 func (discard) Chunk(*protocol.Chunk) error { return nil }
+func (discard) Flush() error                { return nil }
 func (discard) Answer([]byte) error         { return nil }
 
 const textDelta = `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello, world"}}`

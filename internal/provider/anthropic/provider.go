@@ -82,6 +82,7 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 		Body:   c.body,
 		Limits: req.Limits,
 		Model:  req.Chat.Model,
+		Waits:  out.Flush,
 	})
 	if err != nil {
 		return openAI(err)

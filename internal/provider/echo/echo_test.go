@@ -127,6 +127,8 @@ func (f *folder) Chunk(c *protocol.Chunk) error {
 	return f.fold.Add(f.w.Append(nil, c))
 }
 
+func (f *folder) Flush() error { return nil }
+
 func (f *folder) Answer(body []byte) error {
 	f.body = append([]byte(nil), body...)
 	return nil
@@ -280,4 +282,6 @@ func BenchmarkStream(b *testing.B) {
 type discard struct{}
 
 func (discard) Chunk(*protocol.Chunk) error { return nil }
-func (discard) Answer([]byte) error         { return nil }
+func (discard) Flush() error                { return nil }
+
+func (discard) Answer([]byte) error { return nil }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -27,9 +28,19 @@ type player struct {
 	logprobs []byte
 }
 
+// wait passes time, after what was said is on its way.
+func (p *player) wait(ctx context.Context, d time.Duration) error {
+	if d > 0 {
+		if err := p.out.Flush(); err != nil {
+			return err
+		}
+	}
+	return p.clock.pass(ctx, d)
+}
+
 // play says the script from its beginning to its end.
 func (p *player) play(ctx context.Context) error {
-	if err := p.clock.pass(ctx, p.knobs.first); err != nil {
+	if err := p.wait(ctx, p.knobs.first); err != nil {
 		return err
 	}
 	said, opened := 0, false
@@ -39,7 +50,7 @@ func (p *player) play(ctx context.Context) error {
 				return p.fail(ctx)
 			}
 			if said > 0 {
-				if err := p.clock.pass(ctx, p.knobs.delay); err != nil {
+				if err := p.wait(ctx, p.knobs.delay); err != nil {
 					return err
 				}
 			}
@@ -158,7 +169,7 @@ func (p *player) fail(ctx context.Context) error {
 	f := &p.knobs.fail
 	switch {
 	case f.hang:
-		return p.clock.pass(ctx, forever)
+		return p.wait(ctx, forever)
 	case f.cut:
 		return &provider.Error{
 			Public:   protocol.ErrUpstream("The model's server ended its answer early."),

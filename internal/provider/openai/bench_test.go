@@ -18,6 +18,7 @@ import (
 type counter struct{ chunks int }
 
 func (c *counter) Chunk(*protocol.Chunk) error { c.chunks++; return nil }
+func (c *counter) Flush() error                { return nil }
 func (c *counter) Answer([]byte) error         { return nil }
 
 func benchRequest(b *testing.B, body string) *provider.Request {

@@ -145,6 +145,7 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 		Body:   body,
 		Limits: limits(req),
 		Model:  req.Chat.Model,
+		Waits:  out.Flush,
 	})
 	if err != nil {
 		return err

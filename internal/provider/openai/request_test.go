@@ -202,4 +202,6 @@ func (f *finishes) Chunk(c *protocol.Chunk) error {
 	return nil
 }
 
+func (*finishes) Flush() error { return nil }
+
 func (f *finishes) Answer([]byte) error { f.answered = true; return nil }

@@ -16,6 +16,7 @@ type Recorder struct {
 	Finished map[int]string // finish reasons by choice
 	Answered bool           // Answer was called
 	OnEvent  func() error   // called after each event, its error returned; may be nil
+	OnFlush  func() error   // called by Flush, its error returned; may be nil
 }
 
 var _ provider.Output = (*Recorder)(nil)
@@ -32,6 +33,14 @@ func (r *Recorder) Chunk(c *protocol.Chunk) error {
 		}
 	}
 	return r.after()
+}
+
+// Flush implements provider.Output.
+func (r *Recorder) Flush() error {
+	if r.OnFlush == nil {
+		return nil
+	}
+	return r.OnFlush()
 }
 
 // Answer implements provider.Output.

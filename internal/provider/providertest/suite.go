@@ -44,6 +44,7 @@ func Run(t *testing.T, s Suite) {
 		t.Run("fixtures", s.fixtures)
 	}
 	t.Run("failures", s.failures)
+	t.Run("flush", s.flush)
 	t.Run("cancel", s.cancel)
 	t.Run("limits", s.limits)
 	t.Run("network", s.network)

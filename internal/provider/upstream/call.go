@@ -30,6 +30,9 @@ type Call struct {
 	detach  func() bool   // ends the wait for the caller's context
 	left    int64         // bytes the answer may still have
 
+	waits   func() error // the request's Waits; nil of a refusal
+	stopped error        // what it returned
+
 	payload bool // something counted as an answer
 	paused  bool // the phase's clock stands still
 	atEnd   bool // the body has ended
@@ -43,11 +46,16 @@ type Call struct {
 }
 
 // Read reads the answer's body, inflated. Its error is io.EOF, context.Cause of
-// the caller's context, or a *provider.Error. It restarts the idle clock that
+// the caller's context, that of the request's Waits, or a *provider.Error. It restarts the idle clock that
 // Payload stopped.
 func (c *Call) Read(p []byte) (int, error) {
 	if c.atEnd {
 		return 0, io.EOF
+	}
+	if c.waits != nil {
+		if c.stopped = c.waits(); c.stopped != nil {
+			return 0, c.stopped
+		}
 	}
 	if c.paused {
 		c.paused = false
@@ -229,6 +237,9 @@ func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
 // fail finds out why a call broke: the caller, a limit, else what other makes of err.
 func (c *Call) fail(err error, other func(error) error) error {
+	if c.stopped != nil {
+		return c.stopped
+	}
 	if c.parent.Err() != nil {
 		return context.Cause(c.parent)
 	}

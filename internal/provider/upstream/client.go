@@ -84,6 +84,9 @@ type Request struct {
 	Body   []byte          // not modified, must stay unchanged until the call is closed, which need not keep it
 	Limits provider.Limits // zero: no limit
 	Model  string          // the client's name for the model, for "no such model"
+	// Waits is called before each read of a good answer, which may wait for the
+	// server; nil: nothing is. Its error ends the answer and is returned as it is.
+	Waits func() error
 }
 
 // Do sends req and returns once the server accepted it with a 2xx and headers; the
@@ -107,6 +110,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Call, error) {
 	call.setEncoding()
 	if call.Status/100 == 2 {
 		call.request.Body = nil // a long answer need not keep a long question
+		call.waits = req.Waits
 		return call, nil
 	}
 	defer call.Close()
