@@ -40,6 +40,7 @@ type Client struct {
 	missing atomic.Bool // the broker may have lost the streams
 	workers *liveness   // owned by watch and the dispatcher
 	depth   *admission
+	lists   keptLists
 
 	mu       sync.RWMutex // guards the maps, not the values
 	streams  map[ID]*Stream

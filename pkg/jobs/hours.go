@@ -123,6 +123,8 @@ type streamInfo struct {
 	State struct {
 		Messages uint64            `json:"messages"`
 		First    time.Time         `json:"first_ts"`
+		FirstSeq uint64            `json:"first_seq"`
+		Last     uint64            `json:"last_seq"`
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
 }

@@ -36,7 +36,7 @@ func (c *Conn) setMetadata(ctx context.Context, tenant string, id ID, metadata m
 	// The record must still be there: a delete at the same moment leaves nothing.
 	record := c.n.record(tenant, id)
 	return c.persist(ctx, "set metadata", func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, c.n.metadata(tenant, id), value, jetstream.WithExpectStream(c.n.keptStream()),
+		_, err := c.js.PublishMsg(ctx, labelled(c.n.metadata(tenant, id), value, pairsLabel(metadata)), jetstream.WithExpectStream(c.n.keptStream()),
 			jetstream.WithExpectLastSequenceForSubject(rec.seq, record))
 		if !refusedAsTaken(err) {
 			return err
@@ -152,7 +152,7 @@ func (c *Conn) bury(ctx context.Context, subject string) (ended bool, err error)
 		case !errors.Is(err, errNotStored):
 			return err
 		}
-		_, err = c.js.Publish(ctx, subject, data, jetstream.WithExpectStream(c.n.resultsStream()),
+		_, err = c.js.PublishMsg(ctx, labelled(subject, data, resultLabel(Deleted)), jetstream.WithExpectStream(c.n.resultsStream()),
 			jetstream.WithExpectLastSequencePerSubject(seq))
 		if refusedAsTaken(err) {
 			return errRace // a result came, or another delete

@@ -40,11 +40,13 @@ func (r *rig) list(cl *Client, tenant string, q KeptQuery) (ids []ID) {
 // listedByHours checks a page against the one that comes of going through the hours.
 func (r *rig) listedByHours(cl *Client, tenant string, q KeptQuery, want []*Kept, more bool) {
 	r.t.Helper()
+	setDefault(&q.Limit, 20)
+	setDefault(&q.Status, KeptCompleted)
 	hours, err := cl.conn.hoursOf(r.t.Context(), q)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	got, gotMore, err := cl.listHours(r.t.Context(), tenant, hours, q)
+	got, gotMore, err := cl.listHours(r.t.Context(), tenant, hours, q, 0)
 	same := slices.EqualFunc(got, want, func(a, b *Kept) bool { return a.Job.ID == b.Job.ID })
 	if err != nil || gotMore != more || !same {
 		r.t.Errorf("by %d hours: %d jobs, %t, %v; at once %d, %t", len(hours), len(got), gotMore, err, len(want), more)

@@ -142,6 +142,9 @@ func (n names) recordsOf(tenant, hour string) string {
 	return n.ns + ".kept." + tenant + "." + hour + ".*.record"
 }
 
+// metadataOf selects the metadata of a tenant's jobs that was set later.
+func (n names) metadataOf(tenant string) string { return n.ns + ".kept." + tenant + ".*.*.metadata" }
+
 // hiddenOf selects the hidden ones of a tenant.
 func (n names) hiddenOf(tenant string) string { return n.ns + ".kept." + tenant + ".*.*.hidden" }
 func (n names) keptFilter() string            { return n.ns + ".kept.>" }

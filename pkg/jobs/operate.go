@@ -201,7 +201,7 @@ func (c *Conn) renewRecord(ctx context.Context, rec *record, payload []byte) err
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
 	return c.persist(ctx, "renew record", func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, subject, payload, options...)
+		_, err := c.js.PublishMsg(ctx, labelled(subject, payload, recordLabel(rec.job)), options...)
 		if !refusedAsTaken(err) {
 			return err
 		}

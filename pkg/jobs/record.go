@@ -27,7 +27,7 @@ func (j *Job) recorded() bool { return j.Keep != nil && !j.isLine() }
 // putRecord stores the record, unless it is there: then the job is submitted again
 // by somebody who joins it, and own is false. The error is a *protocol.Error.
 func (c *Conn) putRecord(ctx context.Context, job *Job, payload []byte) (own bool, err error) {
-	own, err = c.putFirst(ctx, "store record", c.n.keptStream(), c.n.recordOf(job), payload, job.keptTTL())
+	own, err = c.putFirst(ctx, "store record", c.n.keptStream(), labelled(c.n.recordOf(job), payload, recordLabel(job)), job.keptTTL())
 	switch {
 	case err == nil:
 		return own, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -162,7 +163,7 @@ func (c *Conn) PutResult(ctx context.Context, tenant, group, name string, r *Res
 	if err != nil {
 		return false, err
 	}
-	won, err = c.putFirst(ctx, "store result", c.n.resultsStream(), c.n.result(tenant, group, name), data, ttl)
+	won, err = c.putFirst(ctx, "store result", c.n.resultsStream(), labelled(c.n.result(tenant, group, name), data, resultLabel(r.Status)), ttl)
 	if err != nil {
 		return false, fmt.Errorf("store result: %w", err)
 	}
@@ -172,17 +173,17 @@ func (c *Conn) PutResult(ctx context.Context, tenant, group, name string, r *Res
 	return won, err
 }
 
-// putFirst stores data if the subject has nothing yet, and reports whether it did.
+// putFirst stores m if its subject has nothing yet, and reports whether it did.
 // A refusal counts once the leader has shown what is there; when an answer was
 // lost, the same bytes are its own.
-func (c *Conn) putFirst(ctx context.Context, what, stream, subject string, data []byte, ttl time.Duration) (won bool, err error) {
+func (c *Conn) putFirst(ctx context.Context, what, stream string, m *nats.Msg, ttl time.Duration) (won bool, err error) {
 	options := []jetstream.PublishOpt{jetstream.WithExpectStream(stream), jetstream.WithExpectLastSequencePerSubject(0)}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
 	unsure := false
 	err = c.persist(ctx, what, func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, subject, data, options...)
+		_, err := c.js.PublishMsg(ctx, m, options...)
 		switch {
 		case err == nil:
 			won = true
@@ -191,11 +192,11 @@ func (c *Conn) putFirst(ctx context.Context, what, stream, subject string, data 
 			unsure = true
 			return err
 		}
-		m, err := c.leaderGet(ctx, stream, question{LastFor: subject})
+		there, err := c.leaderGet(ctx, stream, question{LastFor: m.Subject})
 		if errors.Is(err, errNotStored) {
 			return errRace // the other write failed, or is not done
 		}
-		won = err == nil && unsure && bytes.Equal(m.Data, data)
+		won = err == nil && unsure && bytes.Equal(there.Data, m.Data)
 		return err
 	})
 	return won, err
