@@ -109,7 +109,8 @@
 //     the result has all of it (TestFollowAgedEvents). A slow reader goes back to
 //     what is stored and holds up nobody (TestFollowSlowly).
 //  15. A kept job that has a record and neither a result nor a place in the queue is
-//     queued again when somebody asks (TestKeptIsNeverLost); one that was deleted
+//     queued again when somebody asks (TestKeptIsNeverLost); lists miss none that
+//     they select (TestListKept, TestKeptIndex); one that was deleted
 //     never comes back, whoever still runs it (TestDeleteKeptWhileItRuns). An
 //     idempotency key has one owner (TestClaimedTogether). What is another tenant's
 //     cannot be told from what is not there (TestKeptIsTheOwners).
