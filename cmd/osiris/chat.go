@@ -6,14 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-
-	"golang.org/x/term"
 
 	"github.com/osiris/osiris/internal/client"
 	"github.com/osiris/osiris/internal/service"
-	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // chat is osiris chat.
@@ -35,7 +31,7 @@ func (c *chat) run(ctx context.Context, std service.IO) int {
 		if model == "" {
 			return c.whichModel(ctx, api)
 		}
-		talk := &conversation{api: api, model: model, flags: c, out: std.Stdout}
+		talk := &conversation{api: api, model: model, flags: c, out: &transcript{out: std.Stdout, notes: std.Stderr}}
 		if c.System != "" {
 			talk.turns = append(talk.turns, client.Message{Role: "system", Content: c.System})
 		}
@@ -73,7 +69,7 @@ type conversation struct {
 	api   *client.Client
 	model string
 	flags *chat
-	out   io.Writer
+	out   *transcript
 	turns []client.Message
 }
 
@@ -83,33 +79,15 @@ func (t *conversation) say(ctx context.Context, prompt string) error {
 	answer, err := t.api.Ask(ctx, client.Chat{
 		Model: t.model, Messages: turns, Stream: t.flags.Stream, Store: t.flags.Store,
 		Key: newKey(), Options: requestOptions(t.flags.Option),
-	}, func(text string) error {
-		_, err := io.WriteString(t.out, text)
-		return err
-	})
-	if answer.Text != "" && !strings.HasSuffix(answer.Text, "\n") {
-		fmt.Fprintln(t.out)
-	}
-	switch {
-	case err != nil && ctx.Err() == nil && t.flags.Store && answer.ID != "" && answer.Text != "":
-		return mayStillCome(err, t.api.BaseURL()+"/chat/completions/"+answer.ID)
-	case err != nil:
+	}, client.Listener{Say: t.out.say, Lost: t.out.lost, Anew: t.out.anew})
+	if err := errors.Join(err, t.out.endLine()); err != nil {
+		if answer.Pending {
+			err = mayStillCome(err, t.api.BaseURL()+"/chat/completions/"+answer.ID)
+		}
 		return err
 	}
 	t.turns = append(turns, client.Message{Role: "assistant", Content: answer.Text})
 	return nil
-}
-
-// mayStillCome adds to what ended a stream where its whole answer will be, should the
-// server go on with it.
-func mayStillCome(err error, url string) error {
-	hint := "The whole answer may still come: GET " + url
-	if e, ok := errors.AsType[*protocol.Error](err); ok {
-		told := *e
-		told.Message = strings.TrimRight(e.Message, ". ") + ". " + hint
-		return &told
-	}
-	return fmt.Errorf("%w. %s", err, hint)
 }
 
 // loop talks until the input ends. What fails is told, and can be asked again.
@@ -168,9 +146,4 @@ func readLines(ctx context.Context, r io.Reader) <-chan string {
 		}
 	}()
 	return lines
-}
-
-func isTerminal(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -16,6 +16,7 @@ const maxEvent = 64 << 20
 // said is a chunk or a completion, as far as a terminal is concerned.
 type said struct {
 	ID      string `json:"id"`
+	Status  string `json:"status"` // of a kept completion
 	Choices []struct {
 		Index        int    `json:"index"`
 		Delta        words  `json:"delta"`
@@ -32,8 +33,9 @@ type words struct {
 	ToolCalls json.RawMessage `json:"tool_calls"`
 }
 
-// events reads a stream to its end. heard is called for everything that comes.
-func (a *asking) events(resp *http.Response, heard func()) error {
+// events reads a stream to its end. heard is called for everything that comes, got
+// for text that is new.
+func (a *asking) events(resp *http.Response, heard, got func()) error {
 	in := protocol.NewDecoder(&hearing{resp.Body, heard}, maxEvent)
 	for {
 		ev, err := in.Next()
@@ -46,14 +48,19 @@ func (a *asking) events(resp *http.Response, heard func()) error {
 			return &brokenError{err}
 		}
 		if string(ev.Data) == "[DONE]" {
-			return nil
+			return a.say(a.said.end())
 		}
+		before := a.said.text.Len()
 		if err := a.take(ev.Data); err != nil {
 			return err
 		}
 		if len(ev.ID) > 0 && a.answer.ID != "" {
 			a.last = string(ev.ID)
+			a.keep(true)
 			heard() // from now on silence counts
+		}
+		if a.said.text.Len() != before {
+			got()
 		}
 	}
 }
@@ -64,8 +71,14 @@ func (a *asking) whole(resp *http.Response) error {
 	if err != nil {
 		return &brokenError{err}
 	}
-	return a.take(body)
+	if err := a.take(body); err != nil {
+		return err
+	}
+	return a.say(a.said.end())
 }
+
+// errNotYet says that a kept completion was asked for too early.
+var errNotYet = errors.New("the answer is not complete yet")
 
 // take adds a chunk or a completion to the answer.
 func (a *asking) take(data []byte) error {
@@ -74,9 +87,17 @@ func (a *asking) take(data []byte) error {
 		return fmt.Errorf("the answer is not what OpenAI's API says: %w", err)
 	}
 	if len(s.Error) > 0 && string(s.Error) != "null" {
-		return a.failure(streamError(s.Error))
+		return readStreamError(s.Error)
 	}
 	a.name(s.ID)
+	if a.gone {
+		switch s.Status {
+		case "queued", "in_progress":
+			return &brokenError{errNotYet}
+		case "cancelled":
+			return &streamError{&protocol.Error{Message: "The completion was cancelled.", NoRetry: true}}
+		}
+	}
 	if len(s.Usage) > 0 && string(s.Usage) != "null" {
 		a.answer.Usage = s.Usage
 	}
@@ -88,7 +109,7 @@ func (a *asking) take(data []byte) error {
 			a.answer.FinishReason = choice.FinishReason
 		}
 		for _, w := range []words{choice.Delta, choice.Message} {
-			if err := a.speak(w.Content + w.Refusal + shown(w.ToolCalls)); err != nil {
+			if err := a.say(a.said.take(w.Content + w.Refusal + shown(w.ToolCalls))); err != nil {
 				return err
 			}
 		}
@@ -104,31 +125,29 @@ func shown(calls json.RawMessage) string {
 	return string(calls) + "\n"
 }
 
-func (a *asking) speak(text string) error {
+// say tells the listener what a recital returned.
+func (a *asking) say(text string, void bool) error {
+	if void && a.listener.Anew != nil {
+		if err := a.listener.Anew(); err != nil {
+			return fmt.Errorf("write answer: %w", err)
+		}
+	}
 	if text == "" {
 		return nil
 	}
-	a.seen, a.failed = true, false
-	a.text.WriteString(text)
-	if err := a.say(text); err != nil {
+	if err := a.listener.Say(text); err != nil {
 		return fmt.Errorf("write answer: %w", err)
 	}
 	return nil
 }
 
-// failure decides about an error inside a stream. It may be that of a frontend that
-// stops while the job goes on: whoever can ask again does, and believes it the second
-// time.
-func (a *asking) failure(err error) error {
-	if a.last == "" || a.failed {
-		return err
-	}
-	a.failed = true
-	return &brokenError{err}
-}
+// streamError is an error that came inside a stream, or instead of a kept answer.
+type streamError struct{ cause *protocol.Error }
 
-// streamError reads an error that came inside a stream.
-func streamError(data json.RawMessage) error {
+// Error implements error.
+func (e *streamError) Error() string { return e.cause.Error() }
+
+func readStreamError(data json.RawMessage) error {
 	var e struct {
 		Message string `json:"message"`
 		Type    string `json:"type"`
@@ -138,7 +157,7 @@ func streamError(data json.RawMessage) error {
 		e.Message = string(data)
 	}
 	code, _ := e.Code.(string)
-	return &protocol.Error{Message: e.Message, Type: e.Type, Code: code, NoRetry: true}
+	return &streamError{&protocol.Error{Message: e.Message, Type: e.Type, Code: code, NoRetry: true}}
 }
 
 // hearing is a reader that tells when something came.

@@ -8,8 +8,10 @@
 //   - A connection that breaks is no failure while Config.Patience lasts; each step
 //     forward begins it anew. Refusals that repeating cannot mend are returned at once,
 //     as *protocol.Error.
-//   - A stream whose events are numbered is taken up after the last one seen. One
-//     without numbers that broke after text is an error: text is never repeated, and a
-//     cut answer never looks whole.
+//   - A stream that the server keeps is taken up after the last event seen. Where its
+//     worker died, the stream is read from the beginning: what was said is not said
+//     again, and an attempt that says something else is said whole, after its listener
+//     was told. A stream that is not kept and broke after text is an error: a cut answer
+//     never looks whole.
 //   - Uploads and downloads are streamed. Nothing holds a file in memory.
 package client

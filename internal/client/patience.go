@@ -24,7 +24,13 @@ const (
 type brokenError struct{ cause error }
 
 // Error implements error.
-func (e *brokenError) Error() string { return "the connection broke: " + e.cause.Error() }
+func (e *brokenError) Error() string {
+	_, told := errors.AsType[*protocol.Error](e.cause)
+	if told || errors.Is(e.cause, errNotYet) { // the server said what is the matter
+		return e.cause.Error()
+	}
+	return "the connection broke: " + e.cause.Error()
+}
 
 // Unwrap returns what broke it.
 func (e *brokenError) Unwrap() error { return e.cause }
@@ -37,6 +43,9 @@ type patience struct {
 }
 
 func (c *Client) patience() *patience { return &patience{c: c} }
+
+// alive says that the server is there: time does not run out meanwhile.
+func (p *patience) alive() { p.lost = time.Time{} }
 
 // progress begins anew: something came.
 func (p *patience) progress() { p.lost, p.next = time.Time{}, 0 }
