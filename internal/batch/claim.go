@@ -70,9 +70,14 @@ const holdMargin = 24 * time.Hour
 // nothing to do. What others wrote meanwhile is read and changed anew; errReplaced
 // ends this turn.
 func (v *drive) update(ctx context.Context, what string, change func(b *protocol.Batch) bool) error {
+	return v.write(ctx, what, func(b *jobs.StoredBatch) bool { return change(&b.Object) })
+}
+
+// write is update for what clients do not see.
+func (v *drive) write(ctx context.Context, what string, change func(b *jobs.StoredBatch) bool) error {
 	for {
 		next := *v.b
-		if !change(&next.Object) {
+		if !change(&next) {
 			return nil
 		}
 		err := v.d.conn.WriteBatch(ctx, &next)

@@ -26,10 +26,14 @@
 //  6. A line runs by the permissions that its batch's key has then
 //     (TestBatchOfARevokedKey). A line whose request is no good, or that a model
 //     refuses, has that answer; what may pass is tried until the window closes, with
-//     pauses that grow (TestThrottle).
+//     pauses that grow (TestThrottle), also when the driver changes
+//     (TestTakeoverKeepsTries).
 //  7. Batches of one pool share its queue by tenant, then by batch (TestWindow), and
 //     memory is bounded: a megabyte or two for the plan of a batch, a few KB for each
 //     of the lines in the window, four MB for reading and writing (BenchmarkBatch).
-//  8. Interactive work goes first: lines are jobs of the lowest class
+//  8. No tenant's batches hold back another's: those that may run at once are shared by
+//     tenants, which take turns if need be, and one that waits is cancelled, and
+//     expires, like any other (TestPlacesProperty, TestBatchesTakeTurns).
+//  9. Interactive work goes first: lines are jobs of the lowest class
 //     (TestBatchDelaysNobody).
 package batch

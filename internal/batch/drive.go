@@ -25,17 +25,19 @@ type drive struct {
 	next     uint64 // where to read on in the results
 	expired  bool   // lines got no answer because the window closed
 	throttle throttle
+	retried  bool // the backlog is not what is written down
 
-	moved    chan struct{} // the batch may have been changed by somebody else
-	more     chan struct{} // there is memory for requests again
+	yield    <-chan struct{} // closed when another batch is to have the place
+	moved    chan struct{}   // the batch may have been changed by somebody else
+	more     chan struct{}   // there is memory for requests again
 	outcomes chan outcome
 	flights  sync.WaitGroup
 	stop     context.CancelFunc // ends the flights
 }
 
-func newDrive(d *Driver, run *jobs.Run) *drive {
+func newDrive(d *Driver, run *jobs.Run, yield <-chan struct{}) *drive {
 	return &drive{
-		d: d, run: run, log: d.log.With("batch_id", run.Batch),
+		d: d, run: run, yield: yield, log: d.log.With("batch_id", run.Batch),
 		moved: make(chan struct{}, 1), more: make(chan struct{}, 1), outcomes: make(chan outcome, 64),
 	}
 }
@@ -96,10 +98,12 @@ func (v *drive) step(ctx context.Context) error {
 	if err := v.load(ctx); err != nil {
 		return err
 	}
-	if o.Status != protocol.BatchCancelling {
-		if err := v.runLines(ctx); err != nil {
-			return err
-		}
+	run := v.runLines
+	if o.Status == protocol.BatchCancelling {
+		run = v.drain
+	}
+	if err := run(ctx); err != nil {
+		return err
 	}
 	if v.b.Object.Status == protocol.BatchCancelling {
 		if err := v.settle(ctx, notRun(protocol.ErrBatchCancelled())); err != nil {
@@ -191,6 +195,7 @@ func (v *drive) load(ctx context.Context) error {
 	}
 	if v.progress == nil || v.next == 0 {
 		v.progress, v.next = newProgress(v.plan.len()), 0
+		v.restoreBacklog(time.Now())
 		return v.resync(ctx)
 	}
 	return nil
@@ -225,7 +230,9 @@ func (v *drive) resync(ctx context.Context) (err error) {
 
 // notRun is the result of a line that was not executed, and why. No worker stores
 // such a one, so no answer of a model can be taken for it.
-func notRun(why *protocol.Error) *jobs.Result { return &jobs.Result{Status: jobs.Cancelled, Error: why} }
+func notRun(why *protocol.Error) *jobs.Result {
+	return &jobs.Result{Status: jobs.Cancelled, Error: why}
+}
 
 // reasonOf says why a line was not executed.
 func reasonOf(r *jobs.Result) *protocol.Error {

@@ -32,6 +32,9 @@ type Driver struct {
 	// tests, which cut a driver off there.
 	wrote func(what string)
 
+	places  *places
+	endings chan struct{} // has a token for each batch that is ended out of its turn
+
 	mu    sync.Mutex
 	turns map[string]*turn // by batch; guarded by mu
 }
@@ -55,6 +58,7 @@ func New(
 	d := &Driver{cfg: cfg.withDefaults(), conn: conn, client: client, log: log, turns: map[string]*turn{}}
 	d.access = access{keys: keys, catalogue: catalogue, cfg: &d.cfg}
 	d.window = newWindow(d.cfg.LinesLeast, d.cfg.LinesMost)
+	d.places, d.endings = newPlaces(d.cfg.Running), make(chan struct{}, endingsMost)
 	var err error
 	if d.metrics, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -69,30 +73,20 @@ func (d *Driver) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { d.restore(ctx) })
-	free := make(chan struct{}, d.cfg.Running)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case free <- struct{}{}:
-		}
-		run, err := d.conn.TakeRun(ctx)
-		if ctx.Err() != nil {
+	var offered time.Time
+	for ctx.Err() == nil {
+		run, err := d.takeRun(ctx, &offered)
+		switch {
+		case ctx.Err() != nil:
 			if run != nil {
 				run.HandOver(0)
 			}
-			return
-		}
-		if err != nil {
+		case err != nil:
 			d.log.Warn("no batch can be taken, trying on", "error", err)
-			<-free
 			sleep(ctx, time.Second)
-			continue
+		case run != nil:
+			wg.Go(func() { d.serve(ctx, run) })
 		}
-		wg.Go(func() {
-			defer func() { <-free }()
-			d.serve(ctx, run)
-		})
 	}
 }
 
@@ -116,27 +110,47 @@ func (d *Driver) restore(ctx context.Context) {
 // troubled is the pause before a batch is taken up again that met an error.
 const troubled = 2 * time.Second
 
-// serve drives one batch to its end, or as far as it can.
+// serve drives one batch to its end, or as far as it can, whenever it is its turn.
 func (d *Driver) serve(ctx context.Context, run *jobs.Run) {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	leave := d.enter(run.Batch, cancel)
 	defer leave()
-	d.metrics.running.Inc()
-	defer d.metrics.running.Dec()
-	v := newDrive(d, run)
-	err := v.live(inner)
-	v.close()
+	s := d.places.enter(run.Tenant, run.Since)
+	defer d.places.leave(s)
+	err := d.drive(inner, run, s)
+	for errors.Is(err, errYielded) {
+		d.places.rest(s)
+		err = d.drive(inner, run, s)
+	}
+	moved, elsewhere := errors.AsType[movedError](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, errReplaced), errors.Is(context.Cause(inner), errReplaced):
 		run.Abandon()
 	case ctx.Err() != nil:
 		run.HandOver(0)
+	case elsewhere:
+		run.HandOver(moved.after)
 	default:
 		d.log.Error("batch met an error and is taken up again", "batch_id", run.Batch, "error", err)
 		run.HandOver(troubled)
 	}
+}
+
+// drive waits for the turn of a batch, and drives it as long as that lasts.
+func (d *Driver) drive(ctx context.Context, run *jobs.Run, s *seat) error {
+	leave, err := d.await(ctx, run, s)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	_, yield := d.places.signals(s)
+	d.metrics.running.Inc()
+	defer d.metrics.running.Dec()
+	v := newDrive(d, run, yield)
+	defer v.close()
+	return v.live(ctx)
 }
 
 // enter waits for an older turn of the same batch to end: its lease ran out while it

@@ -42,7 +42,7 @@ func (r *rig) nothingLeft(id string) {
 	r.t.Helper()
 	within(r.t, 10*time.Second, "results are purged", func() bool {
 		left := 0
-		_, err := r.conn.LineResults(r.t.Context(), "acme", id, 0, false, func(jobs.LineResult) error { left++; return nil })
+		_, err := r.conn.LineResults(r.t.Context(), r.key.Tenant, id, 0, false, func(jobs.LineResult) error { left++; return nil })
 		return err == nil && left == 0
 	})
 }
@@ -190,11 +190,11 @@ func TestBatchIsCancelled(t *testing.T) {
 		input := words("hi", "bad", "slow", "slow", "slow")
 		id := r.create(input, nil)
 		r.await(id, 20*time.Second, "two done", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 2 })
-		b, err := r.conn.CancelBatch(t.Context(), "acme", id)
+		b, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id)
 		if err != nil || b.Object.Status != protocol.BatchCancelling || b.Object.CancellingAt == 0 {
 			t.Fatalf("%+v, %v", b, err)
 		}
-		if again, err := r.conn.CancelBatch(t.Context(), "acme", id); err != nil || again.Object.CancellingAt != b.Object.CancellingAt {
+		if again, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil || again.Object.CancellingAt != b.Object.CancellingAt {
 			t.Errorf("again: %+v, %v", again, err)
 		}
 		o := r.end(id, 20*time.Second)
@@ -203,7 +203,7 @@ func TestBatchIsCancelled(t *testing.T) {
 		if o.Status != protocol.BatchCancelled || o.CancelledAt == 0 || !maps.Equal(fates, want) {
 			t.Errorf("%s, %v", o.AppendJSON(nil), fates)
 		}
-		if _, err := r.conn.CancelBatch(t.Context(), "acme", id); err != nil {
+		if _, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil {
 			t.Errorf("cancel a cancelled batch: %v", err)
 		}
 		r.nothingLeft(id)
@@ -221,7 +221,7 @@ func TestBatchCancelLetsRunningLinesEnd(t *testing.T) {
 	input := repeat("hi", 5)
 	id := r.create(input, nil)
 	<-running
-	if _, err := r.conn.CancelBatch(t.Context(), "acme", id); err != nil {
+	if _, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil {
 		t.Fatal(err)
 	}
 	close(release)
@@ -235,7 +235,7 @@ func TestBatchIsCancelledWithoutAnyDriver(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, jobstest.One(t))
 	id := r.create(words("hi"), nil)
-	if _, err := r.conn.CancelBatch(t.Context(), "acme", id); err != nil {
+	if _, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil {
 		t.Fatal(err)
 	}
 	r.driver(nil)
@@ -254,7 +254,7 @@ func TestBatchWithoutAnyWorker(t *testing.T) {
 	id := r.create(input, nil)
 	other := r.create(input, func(b *jobs.StoredBatch) { b.Object.ExpiresAt = b.Object.CreatedAt + 2 })
 	r.await(id, 20*time.Second, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
-	if _, err := r.conn.CancelBatch(t.Context(), "acme", id); err != nil {
+	if _, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil {
 		t.Fatal(err)
 	}
 	b := r.end(id, 20*time.Second)
@@ -306,7 +306,7 @@ func TestBatchGoesOnWithoutItsInput(t *testing.T) {
 	input := repeat("hi", 10)
 	id := r.create(input, nil)
 	<-running
-	if err := r.conn.DeleteFile(t.Context(), "acme", r.get(id).Object.InputFileID); err != nil {
+	if err := r.conn.DeleteFile(t.Context(), r.key.Tenant, r.get(id).Object.InputFileID); err != nil {
 		t.Fatal(err)
 	}
 	first.stop()

@@ -26,7 +26,7 @@ type outcome struct {
 }
 
 // pace is when a batch that runs was last looked at in each way.
-type pace struct{ counted, polled, looked time.Time }
+type pace struct{ counted, polled, looked, backlog time.Time }
 
 // runLines submits lines and gathers their outcomes until every line has its result
 // or the window closes. Once somebody cancels the batch it only waits for the lines
@@ -38,7 +38,7 @@ func (v *drive) runLines(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	now := time.Now()
-	last, patience := pace{now, now, now}, doubtAfter
+	last, patience := pace{now, now, now, now}, doubtAfter
 	var drained time.Time // when a cancelled batch waits no more
 	for !v.progress.over() {
 		now = time.Now()
@@ -62,8 +62,13 @@ func (v *drive) runLines(ctx context.Context) error {
 				return err
 			}
 		}
+		yield := v.yield
+		if !drained.IsZero() { // it ends soon
+			yield = nil
+		}
 		select {
 		case <-ctx.Done():
+			v.leaveBacklog(ctx)
 			return context.Cause(ctx)
 		case o := <-v.outcomes:
 			if err := v.take(ctx, o); err != nil {
@@ -74,6 +79,9 @@ func (v *drive) runLines(ctx context.Context) error {
 			}
 		case <-v.more:
 			continue
+		case <-yield:
+			v.leaveBacklog(ctx)
+			return errYielded
 		case <-v.moved:
 			last.polled = time.Time{}
 		case <-tick.C:
@@ -101,6 +109,12 @@ func (v *drive) look(ctx context.Context, now time.Time, last *pace, patience ti
 	if now.Sub(last.counted) >= countEvery {
 		last.counted = now
 		if err := v.count(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if now.Sub(last.backlog) >= backlogEvery {
+		last.backlog = now
+		if err := v.writeBacklog(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -191,10 +205,12 @@ func (v *drive) take(ctx context.Context, o outcome) error {
 	case o.err != nil:
 		now := time.Now()
 		v.throttle.failure(o.since, now, o.err.RetryAfter)
+		v.retried = true
 		v.progress.tryAgain(o.request, o.try+1, now.Add(retryDelay(o.try+1, o.err.RetryAfter)))
 		v.d.metrics.lines.WithLabelValues("retried").Inc()
 		v.log.Debug("line is tried again", "line", v.plan.number(o.request), "status", o.err.Status, "try", o.try+1)
 	default:
+		v.retried = v.retried || v.throttle.failing()
 		v.throttle.success()
 		v.finished(o.request, o.completed)
 	}

@@ -28,7 +28,7 @@ func (r *rig) lose(id string) {
 	if err := r.conn.ReleaseFile(r.t.Context(), input, id); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.conn.DeleteFile(r.t.Context(), "acme", input.ID); err != nil {
+	if err := r.conn.DeleteFile(r.t.Context(), r.key.Tenant, input.ID); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -73,7 +73,7 @@ func TestBatchTakenOverWithoutItsInput(t *testing.T) {
 			first.stop()
 			r.lose(id)
 			if cancelled {
-				if _, err := r.conn.CancelBatch(t.Context(), "acme", id); err != nil {
+				if _, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil {
 					t.Fatal(err)
 				}
 			}

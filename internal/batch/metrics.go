@@ -9,6 +9,7 @@ import (
 // metrics are what a driver counts.
 type metrics struct {
 	running prometheus.Gauge
+	waiting prometheus.Gauge
 	lines   *prometheus.CounterVec // by outcome: completed, failed, retried
 	ended   *prometheus.CounterVec // by status
 }
@@ -21,6 +22,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		running: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "osiris_batches_running", Help: "Batches that this process drives.",
 		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "osiris_batches_waiting", Help: "Batches that wait here for their turn.",
+		}),
 		lines: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "osiris_batch_lines_total", Help: "Lines of batches by outcome: completed, failed, retried.",
 		}, []string{"outcome"}),
@@ -28,5 +32,5 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "osiris_batches_ended_total", Help: "Batches that ended, by status.",
 		}, []string{"status"}),
 	}
-	return m, errors.Join(reg.Register(m.running), reg.Register(m.lines), reg.Register(m.ended))
+	return m, errors.Join(reg.Register(m.running), reg.Register(m.waiting), reg.Register(m.lines), reg.Register(m.ended))
 }

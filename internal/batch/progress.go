@@ -22,6 +22,7 @@ type progress struct {
 	flying    map[int]*flight
 	deferred  map[string][]int // looked at, and put off until their pool has room
 	again     retries
+	tries     map[int]int // of requests that failed and are not done: how often they were tried
 }
 
 // flight is a request that is queued or running.
@@ -40,7 +41,7 @@ type flight struct {
 func newProgress(total int) *progress {
 	return &progress{
 		total: total, done: make([]uint64, (total+63)/64),
-		flying: map[int]*flight{}, deferred: map[string][]int{},
+		flying: map[int]*flight{}, deferred: map[string][]int{}, tries: map[int]int{},
 	}
 }
 
@@ -52,6 +53,7 @@ func (p *progress) finish(i int, completed bool) bool {
 		return false
 	}
 	p.done[i/64] |= 1 << (i % 64)
+	delete(p.tries, i)
 	if completed {
 		p.completed++
 	} else {
@@ -88,7 +90,7 @@ func (p *progress) next(now time.Time, failing bool, room func(pool string) bool
 			i, waiting = waiting[0], waiting[1:]
 			p.deferred[pool] = waiting
 			if !p.isDone(i) {
-				return i, 0, true
+				return i, p.tries[i], true
 			}
 		}
 		if len(waiting) == 0 {
@@ -99,7 +101,7 @@ func (p *progress) next(now time.Time, failing bool, room func(pool string) bool
 		i = p.cursor
 		p.cursor++
 		if !p.isDone(i) {
-			return i, 0, true
+			return i, p.tries[i], true
 		}
 	}
 	return 0, 0, false
@@ -116,10 +118,13 @@ func (p *progress) putOff(i, try int, pool string, now time.Time) {
 
 // tryAgain has a request come again at a time, for the given try.
 func (p *progress) tryAgain(i, try int, at time.Time) {
+	if try > 0 {
+		p.tries[i] = try
+	}
 	heap.Push(&p.again, retry{at: at, request: i, try: try})
 }
 
-// rewind begins anew with what is not done.
+// rewind begins anew with what is not done. What was tried before is not forgotten.
 func (p *progress) rewind() {
 	p.cursor, p.again = 0, nil
 	clear(p.deferred)

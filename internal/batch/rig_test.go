@@ -190,7 +190,7 @@ func repeat(word string, n int) string {
 func (r *rig) upload(content string) jobs.File {
 	r.t.Helper()
 	w := r.conn.NewFile(r.t.Context(), jobs.File{
-		ID: jobs.NewFileID(), Tenant: "acme", Purpose: "batch", Filename: "in.jsonl", Expires: time.Now().Add(time.Hour),
+		ID: jobs.NewFileID(), Tenant: r.key.Tenant, Purpose: "batch", Filename: "in.jsonl", Expires: time.Now().Add(time.Hour),
 	})
 	if _, err := io.WriteString(w, content); err != nil {
 		r.t.Fatal(err)
@@ -206,7 +206,7 @@ func (r *rig) upload(content string) jobs.File {
 func (r *rig) create(content string, change func(b *jobs.StoredBatch)) string {
 	r.t.Helper()
 	now := time.Now()
-	b := &jobs.StoredBatch{Tenant: "acme", Key: r.key.ID, Object: protocol.Batch{
+	b := &jobs.StoredBatch{Tenant: r.key.Tenant, Key: r.key.ID, Object: protocol.Batch{
 		ID: jobs.NewBatchID(), Endpoint: protocol.ChatEndpoint, CompletionWindow: "24h", Status: protocol.BatchValidating,
 		CreatedAt: now.Unix(), ExpiresAt: now.Add(24 * time.Hour).Unix(),
 	}}
@@ -224,7 +224,7 @@ func (r *rig) create(content string, change func(b *jobs.StoredBatch)) string {
 
 func (r *rig) get(id string) *jobs.StoredBatch {
 	r.t.Helper()
-	b, err := r.conn.Batch(r.t.Context(), "acme", id)
+	b, err := r.conn.Batch(r.t.Context(), r.key.Tenant, id)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func (r *rig) lines(file string) []fileLine {
 	if file == "" {
 		return nil
 	}
-	f, err := r.conn.File(r.t.Context(), "acme", file)
+	f, err := r.conn.File(r.t.Context(), r.key.Tenant, file)
 	if err != nil {
 		r.t.Fatalf("%s: %v", file, err)
 	}

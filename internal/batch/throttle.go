@@ -33,6 +33,18 @@ type throttle struct {
 	until time.Time // nothing is submitted before
 }
 
+// restore goes on where another driver stood.
+func (t *throttle) restore(round uint, until, now time.Time) {
+	if round == 0 {
+		return
+	}
+	t.row, t.round = cautious, min(round, 16)
+	if latest := now.Add(retryMost); until.After(latest) { // by another clock
+		until = latest
+	}
+	t.until = until
+}
+
 // success notes that the provider answers.
 func (t *throttle) success() { *t = throttle{} }
 

@@ -46,7 +46,18 @@ type StoredBatch struct {
 	Fence  uint64 `json:"fence,omitempty"`  // grows with each driver that takes the batch over
 	Driver string `json:"driver,omitempty"` // the newest one, for people
 
+	Backlog *Backlog `json:"backlog,omitempty"` // nil: none known
+
 	Revision uint64 `json:"-"` // of the bucket, 0 for a batch that is not stored yet
+}
+
+// Backlog is what a driver leaves to the one after it about requests that failed in
+// ways that may pass, so that a batch that moves tries none more often than one that
+// stays.
+type Backlog struct {
+	Tries map[int]int `json:"tries,omitempty"` // how often a line was tried, by its number; those tried most
+	Round uint        `json:"round,omitempty"` // of failures of all
+	Until time.Time   `json:"until,omitzero"`  // nothing is submitted before
 }
 
 // NewBatchID returns a fresh id; those made later sort behind.

@@ -92,13 +92,19 @@ func (c *Conn) ensureRuns(ctx context.Context) (consumer jetstream.Consumer, err
 // TakeRun waits for a batch that has no driver and takes its lease, which is kept
 // up until the run's Done, HandOver or
 // Abandon. It returns when ctx ends, with its cause.
-func (c *Conn) TakeRun(ctx context.Context) (*Run, error) {
+func (c *Conn) TakeRun(ctx context.Context) (*Run, error) { return c.takeRun(ctx, true) }
+
+// TryRun does so for a batch that no other process waits for just now; the run is nil
+// if there is none.
+func (c *Conn) TryRun(ctx context.Context) (*Run, error) { return c.takeRun(ctx, false) }
+
+func (c *Conn) takeRun(ctx context.Context, wait bool) (*Run, error) {
 	for {
 		consumer, err := c.ensureRuns(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("take run: %w", err)
 		}
-		msg, err := nextRun(ctx, consumer)
+		msg, err := nextRun(ctx, consumer, wait)
 		if ctx.Err() != nil {
 			if msg != nil {
 				_ = msg.Nak() // at worst its lease runs out
@@ -111,6 +117,9 @@ func (c *Conn) TakeRun(ctx context.Context) (*Run, error) {
 			case <-time.After(time.Second):
 			}
 			continue
+		}
+		if msg == nil && !wait {
+			return nil, nil
 		}
 		if msg == nil {
 			continue
@@ -125,11 +134,17 @@ func (c *Conn) TakeRun(ctx context.Context) (*Run, error) {
 	}
 }
 
-// nextRun asks for one run; none within runsPull is nil.
-func nextRun(ctx context.Context, consumer jetstream.Consumer) (jetstream.Msg, error) {
+// nextRun asks for one run; none within runsPull, or none just now, is nil.
+func nextRun(ctx context.Context, consumer jetstream.Consumer, wait bool) (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, runsPull)
 	defer cancel()
-	batch, err := consumer.Fetch(1, jetstream.FetchContext(ctx))
+	var batch jetstream.MessageBatch
+	var err error
+	if wait {
+		batch, err = consumer.Fetch(1, jetstream.FetchContext(ctx))
+	} else {
+		batch, err = consumer.FetchNoWait(1)
+	}
 	if err != nil {
 		return nil, err
 	}

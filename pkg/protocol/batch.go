@@ -33,6 +33,11 @@ func (s BatchStatus) Ended() bool {
 	return false
 }
 
+// Ends reports whether a batch of this status runs no line any more.
+func (s BatchStatus) Ends() bool {
+	return s == BatchCancelling || s == BatchFinalizing || s.Ended()
+}
+
 // ChatEndpoint is the one endpoint that lines of a batch may call.
 const ChatEndpoint = "/v1/chat/completions"
 
