@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"time"
 
@@ -71,7 +73,10 @@ func transient(err error) bool {
 		}
 		return api.Code == http.StatusServiceUnavailable || api.Code == http.StatusRequestTimeout
 	}
-	return errors.Is(err, errRace) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+	if _, ok := errors.AsType[*net.OpError](err); ok { // the connection broke, and the library does not know yet
+		return true
+	}
+	return errors.Is(err, errRace) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
 		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
 		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, jetstream.ErrBucketNotFound)
