@@ -3,6 +3,7 @@ package frontend
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,9 @@ func (r *rig) models(m ...jobs.Model) {
 	if err := r.conn.PublishModels(r.t.Context(), jobs.PoolModels{Pool: "default", Models: m}); err != nil {
 		r.t.Fatal(err)
 	}
-	eventually(r.t, "the catalogue is there", func() bool { return len(r.catalogue.Models()) == len(m) })
+	eventually(r.t, "the catalogue is there", func() bool {
+		return !slices.ContainsFunc(m, func(m jobs.Model) bool { _, ok := r.catalogue.Pool(m.ID); return !ok })
+	})
 }
 
 // Keys are asked for in OpenAI's words, and before anything else.
@@ -99,14 +102,15 @@ func TestAnonymous(t *testing.T) {
 
 func TestModels(t *testing.T) {
 	r := start(t, Config{}, speak)
-	bearer := []string{"Authorization", "Bearer " + r.key(jobs.KeySpec{Name: "k", Tenant: "acme", Models: []string{"b/c", "a"}})}
+	bearer := []string{"Authorization", "Bearer " + r.key(jobs.KeySpec{Name: "k", Tenant: "acme", Models: []string{"b/c", "a", "secret"}})}
 	eventually(t, "the key is known", func() bool { return !r.keys.Empty() })
-	r.models(jobs.Model{ID: "hidden", OwnedBy: "x", Created: 3}, jobs.Model{ID: "b/c", OwnedBy: "x", Created: 1}, jobs.Model{ID: "a", Created: 2})
+	r.models(jobs.Model{ID: "hidden", OwnedBy: "x", Created: 3}, jobs.Model{ID: "b/c", OwnedBy: "x", Created: 1}, jobs.Model{ID: "a", Created: 2}, jobs.Model{ID: "secret", Hidden: true})
 	const a, bc = `{"id":"a","object":"model","created":2,"owned_by":"osiris"}`, `{"id":"b/c","object":"model","created":1,"owned_by":"x"}`
 	list := `{"object":"list","data":[` + a + `,` + bc + `]}`
 	for path, want := range map[string]string{
 		"/v1/models": list, "/v1/models/": list, "/v1/v1/models": list, "/v1/models?limit=1": list,
 		"/v1/models/b/c": bc, "/v1/models/b%2Fc": bc, "/v1/models/a/": a, "/v1/v1/v1/models/a": a,
+		"/v1/models/secret": `{"id":"secret","object":"model","created":0,"owned_by":"osiris"}`, // served, and not listed
 	} {
 		resp, body := r.do(http.MethodGet, path, "", bearer...)
 		if resp.StatusCode != 200 || string(body) != want || resp.Header.Get("Content-Type") != "application/json" {

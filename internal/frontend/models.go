@@ -31,18 +31,24 @@ func (s *Server) listModels(fc *fiber.Ctx, c *call) error {
 	return sendJSON(fc, protocol.AppendModelList(nil, list))
 }
 
-// getModel answers GET /v1/models/{id}. Ids contain slashes, plain or encoded.
+// getModel answers GET /v1/models/{id}: any name that the key's requests may use, also
+// one that is served and not listed. Ids contain slashes, plain or encoded.
 func (s *Server) getModel(fc *fiber.Ctx, c *call) error {
 	if err := s.identify(fc, c); err != nil {
 		return err
 	}
 	id := c.param
-	for _, m := range s.catalogue.Models() {
-		if m.ID == id && c.key.Allows(id) {
-			return sendJSON(fc, protocol.AppendModel(nil, wireModel(m)))
-		}
+	if len(id) > longestModel || !c.key.Allows(id) {
+		return protocol.ErrModelNotFound(id)
 	}
-	return protocol.ErrModelNotFound(id)
+	models := s.catalogue.Models()
+	if i := slices.IndexFunc(models, func(m jobs.Model) bool { return m.ID == id }); i >= 0 {
+		return sendJSON(fc, protocol.AppendModel(nil, wireModel(models[i])))
+	}
+	if _, ok := s.catalogue.Pool(id); !ok {
+		return protocol.ErrModelNotFound(id)
+	}
+	return sendJSON(fc, protocol.AppendModel(nil, wireModel(jobs.Model{ID: id})))
 }
 
 // wireModel keeps the member that clients need from being empty.
