@@ -19,9 +19,10 @@ import (
 type batchSubmit struct {
 	apiFlags `embed:""`
 
-	File     string            `arg:"" help:"Requests as JSON lines, or a .csv with a header row, or a .txt with a prompt in each line."`
+	File     string            `arg:"" help:"Requests as JSON lines, or a .csv with a header row, or a .txt with a prompt in each line; - is standard input."`
+	Format   string            `help:"What the file is, whatever it is called: jsonl, csv or txt." enum:",jsonl,csv,txt" default:"" placeholder:"FORMAT"`
 	Wait     bool              `help:"Wait until it has ended, and download the results." short:"w"`
-	Output   string            `help:"Where the answers go (FILE.output.jsonl), errors beside it; - is standard output." placeholder:"FILE" short:"o"`
+	Output   string            `help:"Where the answers go (FILE.output.jsonl, or ID.output.jsonl for standard input), errors beside it; - is standard output." placeholder:"FILE" short:"o"`
 	Model    string            `help:"Model to ask. Needed for .csv and .txt; of JSON lines it replaces theirs." placeholder:"NAME" short:"m"`
 	Template string            `help:"Prompt made of columns, such as 'Translate {text}'. Without it: the column prompt." placeholder:"TEXT" short:"t"`
 	System   string            `help:"System message before each prompt, with columns too." placeholder:"TEXT" short:"s"`
@@ -34,7 +35,7 @@ type batchSubmit struct {
 
 func (c *batchSubmit) run(ctx context.Context, std service.IO) int {
 	return c.with(std, func(api *client.Client) error {
-		input, err := c.prepare(std)
+		input, err := c.prepare(ctx, api, std)
 		if err != nil {
 			return err
 		}
@@ -49,10 +50,24 @@ func (c *batchSubmit) run(ctx context.Context, std service.IO) int {
 		output, errors := c.Output, errorsBeside(c.Output)
 		if output == "" {
 			base := strings.TrimSuffix(c.File, filepath.Ext(c.File))
+			if c.File == stdin {
+				base = b.ID
+			}
 			output, errors = base+".output.jsonl", base+".errors.jsonl"
 		}
-		return collect(ctx, api, b, output, errors, c.File+":", std)
+		return collect(ctx, api, b, output, errors, c.title()+":", std)
 	})
+}
+
+// stdin is how standard input is named as a file.
+const stdin = "-"
+
+// title is what the file is called in messages.
+func (c *batchSubmit) title() string {
+	if c.File == stdin {
+		return "standard input"
+	}
+	return c.File
 }
 
 // input is a checked file that is ready to be uploaded.
@@ -72,12 +87,12 @@ func (in *input) close() {
 }
 
 // prepare makes a file of requests, if it is none yet, and checks it.
-func (c *batchSubmit) prepare(std service.IO) (*input, error) {
-	in, err := c.requests()
+func (c *batchSubmit) prepare(ctx context.Context, api *client.Client, std service.IO) (*input, error) {
+	in, err := c.requests(ctx, std)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(in, std); err != nil {
+	if err := c.check(ctx, api, in, std); err != nil {
 		in.close()
 		return nil, err
 	}
@@ -85,19 +100,21 @@ func (c *batchSubmit) prepare(std service.IO) (*input, error) {
 }
 
 // requests returns the file itself, or one made of it.
-func (c *batchSubmit) requests() (*input, error) {
-	recipe := batchfile.Recipe{Model: c.Model, System: c.System, Template: c.Template, Options: requestOptions(c.Option)}
-	ext := strings.ToLower(filepath.Ext(c.File))
-	fromRows := ext == ".csv" || ext == ".txt"
+func (c *batchSubmit) requests(ctx context.Context, std service.IO) (*input, error) {
+	format := c.Format
+	if ext := strings.ToLower(filepath.Ext(c.File)); format == "" && (ext == ".csv" || ext == ".txt") {
+		format = ext[1:]
+	}
+	fromRows := format == "csv" || format == "txt"
 	switch {
 	case fromRows && c.Model == "":
 		return nil, &exitError{exitUsage, "prompts need a model: name it with --model"}
 	case !fromRows && (c.Template != "" || c.System != "" || len(c.Option) > 0):
-		return nil, &exitError{exitUsage, "--template, --system and --option are for .csv and .txt files: JSON lines are whole requests"}
-	case !fromRows && c.Model == "":
+		return nil, &exitError{exitUsage, "--template, --system and --option are for .csv and .txt files (or --format): JSON lines are whole requests"}
+	case !fromRows && c.Model == "" && c.File != stdin:
 		return &input{path: c.File, name: uploadName(c.File)}, nil
 	}
-	from, err := os.Open(c.File)
+	from, err := c.open(ctx, std)
 	if err != nil {
 		return nil, err
 	}
@@ -106,20 +123,42 @@ func (c *batchSubmit) requests() (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &input{path: to.Name(), name: uploadName(c.File), made: true}
-	switch ext {
-	case ".csv":
-		_, err = batchfile.FromCSV(to, from, recipe)
-	case ".txt":
-		_, err = batchfile.FromText(to, from, recipe)
-	default:
-		err = batchfile.WithModel(to, from, c.Model)
-	}
-	if err = errors.Join(err, to.Close()); err != nil {
+	in := &input{path: to.Name(), name: uploadName(c.title()), made: true}
+	if err := errors.Join(c.fill(batchfile.Bound(to), from, format), to.Close()); err != nil {
 		in.close()
-		return nil, &exitError{exitUsage, c.File + ": " + err.Error()}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &exitError{exitUsage, c.title() + ": " + err.Error()}
 	}
 	return in, nil
+}
+
+// open opens the file. A read from standard input ends with ctx.
+func (c *batchSubmit) open(ctx context.Context, std service.IO) (io.ReadCloser, error) {
+	switch {
+	case c.File != stdin:
+		return os.Open(c.File)
+	case std.Stdin == nil:
+		return nil, &exitError{exitUsage, "there is no standard input: name a file"}
+	}
+	return io.NopCloser(&interruptible{ctx: ctx, r: std.Stdin}), nil
+}
+
+// fill writes the requests of a file of that format.
+func (c *batchSubmit) fill(to io.Writer, from io.Reader, format string) (err error) {
+	recipe := batchfile.Recipe{Model: c.Model, System: c.System, Template: c.Template, Options: requestOptions(c.Option)}
+	switch {
+	case format == "csv":
+		_, err = batchfile.FromCSV(to, from, recipe)
+	case format == "txt":
+		_, err = batchfile.FromText(to, from, recipe)
+	case c.Model != "":
+		err = batchfile.WithModel(to, from, c.Model)
+	default:
+		_, err = io.Copy(to, from)
+	}
+	return err
 }
 
 // uploadName is the file's name with the ending that batches ask for.
@@ -129,7 +168,7 @@ func uploadName(path string) string {
 }
 
 // check finds what the server would refuse, and tells all of it.
-func (c *batchSubmit) check(in *input, std service.IO) error {
+func (c *batchSubmit) check(ctx context.Context, api *client.Client, in *input, std service.IO) error {
 	f, err := os.Open(in.path)
 	if err != nil {
 		return err
@@ -139,9 +178,12 @@ func (c *batchSubmit) check(in *input, std service.IO) error {
 	if err != nil {
 		return err
 	}
-	summary, err := batchfile.Check(f, c.Mixed)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
+	summary, err := batchfile.Check(f, c.Mixed, func(model string) (bool, error) { return api.Serves(ctx, model) })
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return &exitError{exitUsage, c.title() + ": " + err.Error()}
 	}
 	in.size, in.requests, in.model = info.Size(), summary.Requests, summary.Model
 	if len(summary.Faults) == 0 {
@@ -149,12 +191,12 @@ func (c *batchSubmit) check(in *input, std service.IO) error {
 	}
 	for _, fault := range summary.Faults {
 		if fault.Line == 0 {
-			fmt.Fprintf(std.Stderr, "%s: %s: %s\n", c.File, fault.Code, fault.Message)
+			fmt.Fprintf(std.Stderr, "%s: %s: %s\n", c.title(), fault.Code, fault.Message)
 			continue
 		}
-		fmt.Fprintln(std.Stderr, faultText(c.File+":", fault.Line, fault.Code, fault.Message))
+		fmt.Fprintln(std.Stderr, faultText(c.title()+":", fault.Line, fault.Code, fault.Message))
 	}
-	return &exitError{exitUsage, fmt.Sprintf("nothing was sent: %s in %s", howMany(len(summary.Faults), "fault"), c.File)}
+	return &exitError{exitUsage, fmt.Sprintf("nothing was sent: %s in %s", howMany(len(summary.Faults), "fault"), c.title())}
 }
 
 // create uploads the file and starts the batch. Its id goes to standard output.

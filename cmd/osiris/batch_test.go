@@ -222,7 +222,7 @@ func TestBatchOnTheServer(t *testing.T) {
 	r := startRig(t)
 	file := writeFile(t, "q.jsonl", strings.ReplaceAll(requests(2, ""), `"model":"echo"`, `"model":"nobody"`))
 	got := r.command(t, r.url, "", "batch", "submit", "-w", file)
-	if got.code != 1 || !strings.Contains(got.stderr, "q.jsonl:1: model_not_found") || !strings.Contains(got.stderr, "has failed") {
+	if got.code != 2 || strings.Count(got.stderr, "q.jsonl:1: model_not_found") != 1 || !strings.Contains(got.stderr, "nothing was sent") {
 		t.Errorf("%+v", got)
 	}
 	// Long enough to be watched and cancelled, and no longer: what runs is waited for.

@@ -4,7 +4,7 @@
 // Rules it keeps:
 //
 //   - A file is checked by the same code as on the server, so that what passes here is
-//     not refused there, but for what only a server knows: which models there are.
+//     not refused there. Which models there are only the server knows: it is asked.
 //   - Every fault names its line. Lines are counted from 1, blank ones too.
 //   - Files are streamed: memory is bounded by one line, and by what must be remembered
 //     of each to know duplicates.

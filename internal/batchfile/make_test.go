@@ -21,7 +21,7 @@ func FuzzFromCSV(f *testing.F) {
 		if err != nil {
 			return
 		}
-		summary, err := Check(strings.NewReader(out.String()), false)
+		summary, err := Check(strings.NewReader(out.String()), false, nil)
 		if err != nil || summary.Requests != n {
 			t.Fatalf("%d requests, checked %+v, %v", n, summary, err)
 		}
@@ -67,7 +67,7 @@ func TestWithModel(t *testing.T) {
 }
 
 func TestCheckBoundsTheFile(t *testing.T) {
-	_, err := Check(&endless{}, false)
+	_, err := Check(&endless{}, false, nil)
 	if err == nil || !strings.Contains(err.Error(), "split it") {
 		t.Errorf("%v", err)
 	}

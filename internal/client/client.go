@@ -95,8 +95,12 @@ func jsonBody(v any) (func() (io.ReadCloser, int64, error), error) {
 	}, nil
 }
 
-// callLimit bounds calls whose answer is one small object.
-const callLimit = time.Minute
+// callLimit bounds calls whose answer is one small object, lookLimit those that can be
+// done without.
+const (
+	callLimit = time.Minute
+	lookLimit = 5 * time.Second
+)
 
 // call sends r and decodes its answer.
 func (c *Client) call(ctx context.Context, r request, into any) error {
