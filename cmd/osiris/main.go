@@ -31,6 +31,7 @@ type commands struct {
 	Jobs     jobsCmd    `cmd:"" help:"Look into the queue: what became of a request; cancel it, run it again."`
 	Keys     keys       `cmd:"" help:"Create, list and revoke API keys."`
 	Webhooks webhooks   `cmd:"" help:"Create, list, delete and test webhooks, which are told of what has ended."`
+	Bench    benchCmds  `cmd:"" help:"Measure Osiris, or any compatible server: time to first token, throughput, CPU, memory."`
 	Config   configCmds `cmd:"" help:"Check a configuration."`
 	Version  versionCmd `cmd:"" help:"Print the version."`
 
@@ -70,6 +71,16 @@ func (versionCmd) run(_ context.Context, std service.IO) int {
 // modelsTime is how long the first words wait for providers to list their models.
 const modelsTime = 700 * time.Millisecond
 
+// upParts are what osiris up runs beside NATS.
+func upParts() []service.Starter {
+	return []service.Starter{
+		webhookpart.Starter(),
+		batchpart.Starter(),
+		workerpart.Starter(),
+		frontendpart.Starter(frontendpart.Options{FirstKey: true}),
+	}
+}
+
 // up is osiris up.
 type up struct {
 	service.CommonFlags   `embed:""`
@@ -100,12 +111,7 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 	}
 	return service.Main(ctx, service.Params{
 		Name: name, Options: options, Config: cfg,
-		Parts: []service.Starter{
-			webhookpart.Starter(),
-			batchpart.Starter(),
-			workerpart.Starter(),
-			frontendpart.Starter(frontendpart.Options{FirstKey: true}),
-		},
+		Parts:  upParts(),
 		Server: local.Start,
 		Ready: func(info service.Info) {
 			wait, cancel := context.WithTimeout(ctx, modelsTime)

@@ -69,6 +69,13 @@ func layers() []layer {
 		},
 		{"internal/service", []string{"internal/config", "internal/socket", "pkg/jobs"}, "what all programs share knows no part of them"},
 
+		{"internal/bench/mockmodel", []string{"internal/bench/answer", "internal/socket"}, "a model server of its own: what stands before it is what is measured"},
+		{
+			"internal/bench/load", []string{"internal/bench/answer", "internal/bench/histogram", "internal/client", "internal/socket"},
+			"it measures any server, and so shares no HTTP with this one; batches take the command line's client",
+		},
+		{"internal/bench", []string{"internal/bench/load", "internal/bench/proc"}, "it starts programs and loads them, whatever they are"},
+		{"internal/bench/...", nil, "each part of the measuring is of use alone"},
 		{"internal/e2e/...", nil, "tests alone: they see the system from outside, or put programs together"},
 		{"bench/...", nil, "tests alone: they measure programs as others run them"},
 		{"integration/mockmodel/...", nil, "a model server of its own, built as a container"},
@@ -79,7 +86,7 @@ func layers() []layer {
 		{"internal/progress/...", nil, "a progress bar knows numbers and a terminal"},
 
 		{
-			"cmd/...", []string{"internal/batchfile", "internal/client", "internal/config", "internal/progress", "internal/service/...", "internal/webhook", "pkg/jobs", "pkg/protocol"},
+			"cmd/...", []string{"internal/batchfile", "internal/bench/...", "internal/client", "internal/config", "internal/progress", "internal/service/...", "internal/webhook", "pkg/jobs", "pkg/protocol"},
 			"flags, wiring, what people read, and exit codes, nothing else",
 		},
 	}
