@@ -63,6 +63,21 @@ func (c *Conn) openHeads(ctx context.Context, stream string, filters []string, s
 // next calls f with what there is, at most headsPull messages; without any it waits
 // as long as wait for the first.
 func (h *heads) next(ctx context.Context, wait time.Duration, f func(head)) (n int, err error) {
+	for began, pending := time.Now(), h.pending; ; h.pending = pending {
+		n, err = h.pull(ctx, wait, f)
+		// The node that leads a new consumer of a cluster may not be known to the others yet.
+		if n > 0 || !errors.Is(err, nats.ErrNoResponders) || time.Since(began) > attemptTimeout {
+			return n, err
+		}
+		select {
+		case <-ctx.Done():
+			return n, fmt.Errorf("read heads of %s: %w", h.stream, context.Cause(ctx))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (h *heads) pull(ctx context.Context, wait time.Duration, f func(head)) (n int, err error) {
 	var batch jetstream.MessageBatch
 	if h.pending > 0 {
 		batch, err = h.consumer.FetchNoWait(int(min(h.pending, headsPull)))

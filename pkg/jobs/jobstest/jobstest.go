@@ -30,7 +30,7 @@ import (
 
 // NATS is what one test sees: servers and a namespace that no other test uses.
 // Its methods besides Config and Connect (URL, URLs, Kill, Restart, Leader,
-// Nodes, Server) are those of the servers; only tests run by EachOwn, or
+// Nodes) are those of the servers; only tests run by EachOwn, or
 // with Own, may stop them.
 type NATS struct{ *natstest.NATS }
 

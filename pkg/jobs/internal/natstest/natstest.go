@@ -116,6 +116,7 @@ func Main(m *testing.M, ignore ...goleak.Option) {
 	}
 	code := m.Run()
 	stopShared()
+	removeProgram()
 	// A fuzzing worker's goroutines are the tool's own.
 	if f := flag.Lookup("test.fuzzworker"); code == 0 && (f == nil || f.Value.String() != "true") {
 		if err := goleak.Find(append(Ignored(), ignore...)...); err != nil {

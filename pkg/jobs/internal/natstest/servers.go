@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -21,11 +20,11 @@ import (
 // Servers are the nodes of one installation. Node numbers begin at 0; a node
 // keeps its port and its data over Kill and Restart.
 type Servers struct {
-	dir  string
-	opts []*server.Options
+	dir     string
+	configs []nodeConfig
 
 	mu    sync.Mutex
-	nodes []*server.Server // nil while killed
+	nodes []node // nil while killed
 }
 
 // Start starts nodes servers with their data below dir and returns when JetStream
@@ -33,8 +32,8 @@ type Servers struct {
 func Start(dir string, nodes int) (*Servers, error) {
 	var err error
 	for range 3 { // a reserved port can be taken before its server listens
-		s := &Servers{dir: dir, nodes: make([]*server.Server, nodes)}
-		if s.opts, err = options(dir, nodes); err != nil {
+		s := &Servers{dir: dir, nodes: make([]node, nodes)}
+		if s.configs, err = configs(dir, nodes); err != nil {
 			return nil, err
 		}
 		if err = s.startAll(); err == nil {
@@ -54,30 +53,19 @@ func (s *Servers) startAll() error {
 	return s.await(30 * time.Second)
 }
 
-func options(dir string, nodes int) ([]*server.Options, error) {
+func configs(dir string, nodes int) ([]nodeConfig, error) {
 	ports, err := freePorts(2 * nodes)
 	if err != nil {
 		return nil, err
 	}
-	var routes []*url.URL
-	for i := range nodes {
-		routes = append(routes, &url.URL{Scheme: "nats-route", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[nodes+i]))})
-	}
-	opts := make([]*server.Options, nodes)
-	for i := range opts {
-		o := &server.Options{
-			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[i],
-			NoSigs: true, NoLog: true,
-			JetStream: true, StoreDir: filepath.Join(dir, strconv.Itoa(i)),
-			JetStreamMaxStore: 1 << 44, JetStreamMaxMemory: 1 << 32, // streams reserve their limits
-		}
+	all := make([]nodeConfig, nodes)
+	for i := range all {
+		all[i] = nodeConfig{Name: fmt.Sprintf("n%d", i), Dir: filepath.Join(dir, strconv.Itoa(i)), Port: ports[i]}
 		if nodes > 1 {
-			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[nodes+i]}
-			o.Routes = routes
+			all[i].Route, all[i].Routes = ports[nodes+i], ports[nodes:]
 		}
-		opts[i] = o
 	}
-	return opts, nil
+	return all, nil
 }
 
 func freePorts(n int) ([]int, error) {
@@ -94,17 +82,13 @@ func freePorts(n int) ([]int, error) {
 }
 
 func (s *Servers) start(i int) error {
-	srv, err := server.NewServer(s.opts[i].Clone())
+	n, err := startNode(&s.configs[i])
 	if err != nil {
-		return fmt.Errorf("start node %d: %w", i, err)
+		return err
 	}
-	srv.Start()
 	s.mu.Lock()
-	s.nodes[i] = srv
-	s.mu.Unlock()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		return fmt.Errorf("start node %d: not ready for connections", i)
-	}
+	defer s.mu.Unlock()
+	s.nodes[i] = n
 	return nil
 }
 
@@ -139,25 +123,26 @@ func answers(ctx context.Context, js jetstream.JetStream) bool {
 }
 
 func (s *Servers) current() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.nodes) == 1 {
-		return true
-	}
-	for _, n := range s.nodes {
-		if n != nil && !n.JetStreamIsCurrent() {
+	for _, n := range s.running() {
+		if n != nil && !n.current() {
 			return false
 		}
 	}
 	return true
 }
 
+func (s *Servers) running() []node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.nodes)
+}
+
 // Nodes returns how many nodes there are, running or not.
-func (s *Servers) Nodes() int { return len(s.opts) }
+func (s *Servers) Nodes() int { return len(s.configs) }
 
 // URL returns the client address of node i.
 func (s *Servers) URL(i int) string {
-	return "nats://127.0.0.1:" + strconv.Itoa(s.opts[i].Port)
+	return "nats://127.0.0.1:" + strconv.Itoa(s.configs[i].Port)
 }
 
 // URLs returns the addresses of all nodes, separated by commas.
@@ -169,22 +154,14 @@ func (s *Servers) URLs() string {
 	return strings.Join(urls, ",")
 }
 
-// Server returns the running server of node i, nil while it is killed.
-func (s *Servers) Server(i int) *server.Server {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.nodes[i]
-}
-
 // Kill stops node i: its clients lose their connections, its data stays.
 func (s *Servers) Kill(i int) {
 	s.mu.Lock()
-	srv := s.nodes[i]
+	n := s.nodes[i]
 	s.nodes[i] = nil
 	s.mu.Unlock()
-	if srv != nil {
-		srv.Shutdown()
-		srv.WaitForShutdown()
+	if n != nil {
+		n.stop()
 	}
 }
 
@@ -212,10 +189,8 @@ func (s *Servers) RestartAll(t testing.TB) {
 
 // Leader returns the node that leads the stream, -1 if none does.
 func (s *Servers) Leader(stream string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, n := range s.nodes {
-		if n != nil && (len(s.nodes) == 1 || n.JetStreamIsStreamLeader("$G", stream)) {
+	for i, n := range s.running() {
+		if n != nil && n.leads(stream) {
 			return i
 		}
 	}
@@ -224,7 +199,7 @@ func (s *Servers) Leader(stream string) int {
 
 // Stop stops every node and waits for them.
 func (s *Servers) Stop() {
-	for i := range s.opts {
+	for i := range s.configs {
 		s.Kill(i)
 	}
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package natstest
+
+// raceDetector says whether this binary is instrumented.
+const raceDetector = true
