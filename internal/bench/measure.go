@@ -42,6 +42,9 @@ type Generator struct {
 	Foreign         float64 `json:"machine_foreign"` // share that went to neither system, model nor load
 }
 
+// manyStreams are enough for what one of them takes to be seen in the memory of all.
+const manyStreams = 100
+
 const (
 	settleTime = 500 * time.Millisecond // after a load that does not count
 	lateWork   = 300 * time.Millisecond // what a system does behind an answer counts, too
@@ -172,7 +175,7 @@ func (m *meter) read(out *Measurement, cfg load.Config) error {
 			out.Cost.Parts[p.Name] += each(now.parts[i] - m.parts[i])
 		}
 	}
-	if out.Load.Kind == load.Stream && cfg.Rate == 0 && cfg.Concurrency > 0 {
+	if out.Load.Kind == load.Stream && cfg.Rate == 0 && cfg.Concurrency >= manyStreams {
 		out.Cost.PerStream = max(0, peak.Peak-m.memory) / int64(cfg.Concurrency)
 	}
 	return nil

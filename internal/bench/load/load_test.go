@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,8 +23,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// model starts a simulated model and returns its base URL.
-func model(t *testing.T, cfg mockmodel.Config) (string, *mockmodel.Server) {
+// model starts a simulated model and returns its base URL, and what ends it and then tells
+// what it counted.
+func model(t *testing.T, cfg mockmodel.Config) (base string, end func() mockmodel.Stats) {
 	t.Helper()
 	s, err := mockmodel.New(cfg)
 	if err != nil {
@@ -36,13 +38,15 @@ func model(t *testing.T, cfg mockmodel.Config) (string, *mockmodel.Server) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
+	end = sync.OnceValue(func() mockmodel.Stats {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		return s.Stats()
 	})
-	return "http://" + ln.Addr().String() + "/v1", s
+	t.Cleanup(func() { end() })
+	return "http://" + ln.Addr().String() + "/v1", end
 }
 
 func run(t *testing.T, cfg load.Config) *load.Result {
@@ -62,7 +66,7 @@ func run(t *testing.T, cfg load.Config) *load.Result {
 
 // TestRightAnswers counts exactly what a model and a proxy before it answered.
 func TestRightAnswers(t *testing.T) {
-	base, server := model(t, mockmodel.Config{FirstToken: 2 * time.Millisecond, Gap: 100 * time.Microsecond, Jitter: 1})
+	base, end := model(t, mockmodel.Config{FirstToken: 2 * time.Millisecond, Gap: 100 * time.Microsecond, Jitter: 1})
 	target, err := url.Parse(strings.TrimSuffix(base, "/v1"))
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +88,7 @@ func TestRightAnswers(t *testing.T) {
 			})
 		}
 	}
-	if s := server.Stats(); s.Begun != asked || s.Finished != asked || s.Failed+s.Left != 0 {
+	if s := end(); s.Begun != asked || s.Finished != asked || s.Failed+s.Left != 0 {
 		t.Errorf("asked %d times, the model counted %+v", asked, s)
 	}
 }
@@ -104,19 +108,19 @@ func TestFailuresAreCounted(t *testing.T) {
 		{mockmodel.Config{Hang: 1}, load.Plain, "timeout"},
 	} {
 		t.Run(c.want+" "+string(c.kind), func(t *testing.T) {
-			base, server := model(t, c.model)
+			base, end := model(t, c.model)
 			r := run(t, load.Config{URL: base, Kind: c.kind, Concurrency: 2, Requests: 4, Tokens: 4, Timeout: 50 * time.Millisecond})
 			if r.Requests != 0 || r.Failed != 4 || !maps.Equal(r.Errors, map[string]int64{c.want: 4}) || r.FirstError == "" {
 				t.Errorf("%+v", r)
 			}
-			if s := server.Stats(); s.Begun != 4 {
+			if s := end(); s.Begun != 4 {
 				t.Errorf("the model was asked %d times", s.Begun)
 			}
 		})
 	}
-	some, server := model(t, mockmodel.Config{Refuse: 0.5})
+	some, end := model(t, mockmodel.Config{Refuse: 0.5})
 	r := run(t, load.Config{URL: some, Concurrency: 4, Requests: 200})
-	if s := server.Stats(); r.Errors["http_500"] != s.Failed || r.Requests != s.Finished || s.Failed == 0 || s.Finished == 0 {
+	if s := end(); r.Errors["http_500"] != s.Failed || r.Requests != s.Finished || s.Failed == 0 || s.Finished == 0 {
 		t.Errorf("%+v, and the model counted %+v", r, s)
 	}
 }
@@ -164,9 +168,9 @@ func TestCutShort(t *testing.T) {
 
 // TestWarmup: what is due in the warm-up is counted apart.
 func TestWarmup(t *testing.T) {
-	base, server := model(t, mockmodel.Config{})
+	base, end := model(t, mockmodel.Config{})
 	r := run(t, load.Config{URL: base, Rate: 1000, Requests: 100, Duration: time.Minute, Warmup: 40 * time.Millisecond, Kind: load.Stream, Tokens: 3})
-	if r.AllRequests != 100 || r.Requests != 60 || r.AllChunks != 300 || r.Chunks != 180 || server.Stats().Begun != 100 {
+	if r.AllRequests != 100 || r.Requests != 60 || r.AllChunks != 300 || r.Chunks != 180 || end().Begun != 100 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -26,11 +26,14 @@ func (t *template) set(id uint64) {
 	answer.PutID(t.prompt[answer.IDAt(t.prompt):], id)
 }
 
+// answerSpec is what answers have in common.
+func answerSpec(cfg *Config) answer.Spec { return answer.Spec{Pieces: cfg.Tokens, Size: cfg.Size} }
+
 const filler = " Tell me something about message brokers and language models."
 
 // prompt is the user's message: a mark, and words up to the size asked for.
 func prompt(cfg *Config) []byte {
-	p := answer.Spec{Pieces: cfg.Tokens, Size: cfg.Size}.AppendMark(nil)
+	p := answerSpec(cfg).AppendMark(nil)
 	for len(p) < cfg.PromptBytes {
 		p = append(p, filler[:min(len(filler), cfg.PromptBytes-len(p))]...)
 	}
@@ -81,7 +84,7 @@ func appendLine(b []byte, cfg *Config, u *url.URL, method, path string) []byte {
 }
 
 func newTemplate(cfg *Config, u *url.URL) (*template, error) {
-	t := &template{prompt: prompt(cfg), spec: answer.Spec{Pieces: cfg.Tokens, Size: cfg.Size}}
+	t := &template{prompt: prompt(cfg), spec: answerSpec(cfg)}
 	body, err := bodyOf(cfg, t.prompt)
 	if err != nil {
 		return nil, err
