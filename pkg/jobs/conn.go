@@ -28,6 +28,8 @@ type Conn struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // of the goroutines that watch; Close waits for it
 
+	files *fileBudget
+
 	closed chan struct{} // closed by NATS's handler once nothing of nc runs any more
 
 	mu   sync.Mutex            // guards said
@@ -48,7 +50,8 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 		return nil, fmt.Errorf("connect to nats: %w", err)
 	}
 	c := &Conn{
-		cfg: cfg, log: cfg.Logger, n: n, apiPrefix: "$JS.API.",
+		files: newFileBudget(),
+		cfg:   cfg, log: cfg.Logger, n: n, apiPrefix: "$JS.API.",
 		closed: make(chan struct{}),
 	}
 	if cfg.Domain != "" {

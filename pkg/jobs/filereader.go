@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -15,9 +16,10 @@ import (
 
 const (
 	// fileAhead is how many parts a sequential reader has on their way: enough to hide
-	// the round trip.
+	// the round trip. When many read, there may be room for fewer; see fileBudget.
 	fileAhead = 2
-	// fileParts bounds the parts in memory.
+	// fileParts bounds the parts in memory of a reader that goes back and forth. One that
+	// only goes forward keeps none behind it.
 	fileParts = fileAhead + 2
 )
 
@@ -42,6 +44,7 @@ type FileReader struct {
 	mu    sync.Mutex
 	parts []*filePart // the latest asked for is last; guarded by mu
 	last  int         // part that was read last, -1 for none; guarded by mu
+	forth bool        // it only goes forward: the file is read by Next; guarded by mu
 }
 
 // filePart is one part on its way or here.
@@ -50,6 +53,7 @@ type filePart struct {
 	done   chan struct{} // closed once data or err is set
 	data   []byte
 	err    error
+	ahead  bool // it holds a token for a part that nobody wants yet; guarded by the reader's mu
 }
 
 // OpenFile returns a reader of f, which File or ListFiles returned. It asks nobody.
@@ -64,6 +68,12 @@ func (c *Conn) OpenFile(ctx context.Context, f File) *FileReader {
 func (r *FileReader) Close() error {
 	r.cancel()
 	r.wg.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.parts {
+		r.wanted(p)
+	}
+	r.parts = nil
 	return nil
 }
 
@@ -85,7 +95,7 @@ func (r *FileReader) Next(n int64) ([]byte, error) {
 	if r.off >= r.file.Bytes {
 		return nil, io.EOF
 	}
-	data, err := r.from(r.off)
+	data, err := r.from(r.off, true)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +142,7 @@ func (r *FileReader) ReadAt(p []byte, off int64) (int, error) {
 		if off+int64(n) >= r.file.Bytes {
 			return n, io.EOF
 		}
-		data, err := r.from(off + int64(n))
+		data, err := r.from(off+int64(n), false)
 		if err != nil {
 			return n, err
 		}
@@ -142,9 +152,9 @@ func (r *FileReader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // from returns what the part that holds off has from there on.
-func (r *FileReader) from(off int64) ([]byte, error) {
+func (r *FileReader) from(off int64, forth bool) ([]byte, error) {
 	size := int64(r.file.PartSize)
-	part := r.part(int(off / size))
+	part := r.part(int(off/size), forth)
 	select {
 	case <-part.done:
 	case <-r.ctx.Done():
@@ -158,51 +168,85 @@ func (r *FileReader) from(off int64) ([]byte, error) {
 
 // part returns part i, on its way at least, and those after it if the reader came
 // from the part before.
-func (r *FileReader) part(i int) *filePart {
+func (r *FileReader) part(i int, forth bool) *filePart {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	forward := r.last >= 0 && i == r.last+1
-	wanted := r.ask(i)
-	if forward {
+	r.forth = forth
+	came := r.last >= 0 && i == r.last+1
+	r.last = i
+	part := r.find(i)
+	if part == nil {
+		part = r.ask(i)
+	}
+	r.wanted(part)
+	if came {
 		for next := i + 1; next <= min(i+fileAhead, r.file.Parts-1); next++ {
-			r.ask(next)
+			if r.find(next) == nil && r.c.files.tryAhead() {
+				r.ask(next).ahead = true
+			}
 		}
 	}
-	r.last = i
-	return wanted
+	return part
 }
 
-// ask finds part i or sends for it. The caller holds mu.
-func (r *FileReader) ask(i int) *filePart {
+// find returns part i if it is here or on its way. The caller holds mu, here and in
+// what follows.
+func (r *FileReader) find(i int) *filePart {
 	for _, p := range r.parts {
 		if p.number == i {
 			return p
 		}
 	}
+	return nil
+}
+
+// wanted gives the token of a part back that was fetched ahead.
+func (r *FileReader) wanted(p *filePart) {
+	if p.ahead {
+		p.ahead = false
+		<-r.c.files.ahead
+	}
+}
+
+// ask sends for part i, and forgets what is not needed any more.
+func (r *FileReader) ask(i int) *filePart {
 	p := &filePart{number: i, done: make(chan struct{})}
+	r.parts = slices.DeleteFunc(r.parts, func(old *filePart) bool {
+		gone := r.forth && old.number < r.last
+		if gone {
+			r.wanted(old)
+		}
+		return gone
+	})
 	if len(r.parts) == fileParts {
-		r.parts = append(r.parts[:0], r.parts[1:]...)
+		r.wanted(r.parts[0])
+		r.parts = slices.Delete(r.parts, 0, 1)
 	}
 	r.parts = append(r.parts, p)
 	r.wg.Go(func() {
 		defer close(p.done)
-		if p.data, p.err = r.c.loadFilePart(r.ctx, &r.file, i); p.err != nil {
+		if p.data, p.err = r.load(i); p.err != nil {
 			r.drop(p)
 		}
 	})
 	return p
 }
 
+// load reads part i when there is room for it.
+func (r *FileReader) load(i int) ([]byte, error) {
+	if err := enter(r.ctx, r.c.files.loaded); err != nil {
+		return nil, err
+	}
+	defer func() { <-r.c.files.loaded }()
+	return r.c.loadFilePart(r.ctx, &r.file, i)
+}
+
 // drop forgets a part that could not be read, so that it is asked for again.
 func (r *FileReader) drop(failed *filePart) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, p := range r.parts {
-		if p == failed {
-			r.parts = append(r.parts[:i], r.parts[i+1:]...)
-			return
-		}
-	}
+	r.wanted(failed)
+	r.parts = slices.DeleteFunc(r.parts, func(p *filePart) bool { return p == failed })
 }
 
 // loadFilePart reads one part. Its subject never has other content, so any

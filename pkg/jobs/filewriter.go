@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// filePartsInFlight bounds what one writer has in memory, and on the connection.
+	// filePartsInFlight bounds what one writer has on its way; see fileBudget for all.
 	filePartsInFlight = 4
 	// maxFilePart was measured: smaller parts cost a cluster more, larger ones a single
 	// server, and both cost memory (BenchmarkFile).
@@ -30,8 +30,8 @@ var (
 	errFileEnded  = errors.New("file is committed or aborted already")
 )
 
-// FileWriter stores a file. Parts are published as they fill, a few at a time, so
-// memory is bounded and a writer faster than the store waits. Nobody sees the file
+// FileWriter stores a file. Parts are published as they fill, a few at a time of one
+// file and of all, so memory is bounded and a writer faster than the store waits. Nobody sees the file
 // before Commit. Every writer must be ended by Commit or Abort. It belongs to one
 // goroutine.
 type FileWriter struct {
@@ -44,9 +44,8 @@ type FileWriter struct {
 	done bool // committed or aborted
 	kept bool // the entry may be stored: the parts must stay
 
-	free chan []byte // buffers of parts that are stored; its capacity is the limit
-	made int         // buffers that exist
-	wg   sync.WaitGroup
+	sending chan struct{} // a token for each part on its way
+	wg      sync.WaitGroup
 	mu   sync.Mutex
 	err  error // of the first part that could not be stored; guarded by mu
 }
@@ -55,7 +54,7 @@ type FileWriter struct {
 // whoever writes the same file again commits it once; Created is now unless set;
 // content fields are ignored. ctx bounds everything up to Commit.
 func (c *Conn) NewFile(ctx context.Context, f File) *FileWriter {
-	w := &FileWriter{c: c, ctx: ctx, sum: sha256.New(), last: time.Now(), free: make(chan []byte, filePartsInFlight+1)}
+	w := &FileWriter{c: c, ctx: ctx, sum: sha256.New(), last: time.Now(), sending: make(chan struct{}, filePartsInFlight)}
 	w.file.Upload, w.file.PartSize = NewID().String(), min(maxFilePart, c.partSize())
 	w.Describe(f)
 	return w
@@ -93,9 +92,7 @@ func (w *FileWriter) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
 		if w.buf == nil {
-			if err := w.nextBuffer(); err != nil {
-				return written, fmt.Errorf("write file: %w", err)
-			}
+			w.buf = w.c.files.buffer(w.file.PartSize)
 		}
 		n := copy(w.buf[len(w.buf):w.file.PartSize], p)
 		w.buf = w.buf[:len(w.buf)+n]
@@ -104,48 +101,53 @@ func (w *FileWriter) Write(p []byte) (int, error) {
 		written += n
 		w.file.Bytes += int64(n)
 		if len(w.buf) == w.file.PartSize {
-			w.send()
+			if err := w.send(); err != nil {
+				return written, fmt.Errorf("write file: %w", err)
+			}
 		}
 	}
 	return written, nil
 }
 
-// nextBuffer waits for one of the writer's buffers.
-func (w *FileWriter) nextBuffer() error {
-	select {
-	case w.buf = <-w.free:
-		return w.failure()
-	default:
-	}
-	if w.made < cap(w.free) {
-		w.made++
-		w.buf = make([]byte, 0, w.file.PartSize)
-		return nil
-	}
-	select {
-	case w.buf = <-w.free:
-		return w.failure()
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
-	}
-}
-
-// send publishes the part that was filled.
-func (w *FileWriter) send() {
+// send publishes the part that was filled, once there is room for it on its way. The
+// error is that of any part before.
+func (w *FileWriter) send() error {
 	part, subject := w.buf, w.c.n.filePart(w.file.Tenant, w.file.Upload, w.file.Parts)
+	if err := w.room(); err != nil {
+		w.fail(err)
+		return err
+	}
 	w.buf = nil
 	w.file.Parts++
 	w.last = time.Now()
 	w.wg.Go(func() {
-		if err := w.c.storeFilePart(w.ctx, subject, part); err != nil {
-			w.mu.Lock()
-			if w.err == nil {
-				w.err = err
-			}
-			w.mu.Unlock()
-		}
-		w.free <- part[:0]
+		w.fail(w.c.storeFilePart(w.ctx, subject, part))
+		w.c.files.putBack(part)
+		<-w.c.files.stored
+		<-w.sending
 	})
+	return w.failure()
+}
+
+// room takes the tokens of one part.
+func (w *FileWriter) room() error {
+	if err := enter(w.ctx, w.sending); err != nil {
+		return err
+	}
+	err := enter(w.ctx, w.c.files.stored)
+	if err != nil {
+		<-w.sending
+	}
+	return err
+}
+
+// fail notes the first error; nil is none.
+func (w *FileWriter) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
 }
 
 // fault says why nothing can be written any more, or nil.
@@ -197,7 +199,7 @@ func (w *FileWriter) Commit(ctx context.Context) (File, error) {
 		return File{}, fmt.Errorf("commit file: %w", err)
 	}
 	if len(w.buf) > 0 {
-		w.send()
+		_ = w.send() // its error is the writer's
 	}
 	w.wg.Wait()
 	if err := w.failure(); err != nil {
@@ -262,7 +264,7 @@ func (w *FileWriter) Abort() {
 	if w.done {
 		return
 	}
-	w.done = true
+	w.done, w.buf = true, nil
 	w.wg.Wait()
 	if w.kept || w.file.Parts == 0 {
 		return
