@@ -39,25 +39,18 @@ type JobHistory struct {
 	Model    string
 	Pool     string
 	Class    Class
-	Created  time.Time // when its id was made
-	Queued   time.Time // when the queue stored it; zero: it holds it no more
-	Deadline time.Time // zero: none, or not known any more
-	Attempts []UsageRecord
+	Created  time.Time       // when its id was made
+	Queued   time.Time       // when the queue stored it; zero: it holds it no more
+	Deadline time.Time       // zero: none, or not known any more
+	Attempts []UsageRecord   // in the order of their ends, numbered through all retries
 	Running  *RunningAttempt // of a kept job that runs
+	Retried  int             // how often it was run again after it had failed, as far as attempts tell
 
 	Kept     bool
 	Batch    string // of a batch's line: the batch, and the line
 	Line     int
 	Metadata map[string]string
 	Result   *Result // of a kept job that has ended
-}
-
-// RunningAttempt is an attempt that has begun and not ended.
-type RunningAttempt struct {
-	Number uint32
-	Worker string
-	Began  time.Time
-	Heard  time.Time // its last stored event
 }
 
 // JobHistory looks everywhere for a job: in the queue, among kept jobs and results,
@@ -200,33 +193,6 @@ func (h *JobHistory) addQueued(ctx context.Context, c *Conn, q *record, seq uint
 	return err
 }
 
-// runningAttempt finds the attempt of a kept job whose events come last; nil if there
-// are none, or it has ended.
-func (c *Conn) runningAttempt(ctx context.Context, id ID) (*RunningAttempt, error) {
-	var now *RunningAttempt
-	err := c.scanStream(ctx, c.n.replayStream(), c.n.replay(id), id.Time().Add(-clockSlack), func(stored *stored) error {
-		m, err := decodeReplay(stored.Data)
-		if err != nil {
-			return err
-		}
-		switch m.kind {
-		case replayStarted:
-			now = &RunningAttempt{Number: m.attempt, Began: stored.Time}
-			if about, err := decodeReplayAbout(m.data); err == nil {
-				now.Worker, now.Began = about.Worker, about.Started
-			}
-		case replayDone, replayFailed, replayGaveUp:
-			now = nil
-		case replayChunk, replayPart:
-		}
-		if now != nil {
-			now.Heard = stored.Time
-		}
-		return nil
-	})
-	return now, err
-}
-
 // conclude says from everything found where the job is.
 func (h *JobHistory) conclude(queued bool) {
 	slices.SortFunc(h.Attempts, func(a, b UsageRecord) int {
@@ -239,6 +205,7 @@ func (h *JobHistory) conclude(queued bool) {
 			h.Class = class
 		}
 	}
+	h.number()
 	if n := len(h.Attempts); n > 0 && h.Running != nil && !h.Attempts[n-1].Time.Before(h.Running.Began) {
 		h.Running = nil // it has ended, and the next one has not begun
 	}

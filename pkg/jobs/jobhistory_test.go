@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,12 +94,22 @@ func TestRetryJob(t *testing.T) {
 		}
 		r.usage(3) // a result is there before the usage is
 		after := r.historyOf(kept.ID, StateFinished)
-		if len(after.Attempts) != 2 || after.Result.Status != Completed {
+		if len(after.Attempts) != 2 || after.Attempts[1].Attempt != 2 || after.Retried != 1 || after.Result.Status != Completed {
 			t.Errorf("retried: %+v", after)
 		}
 		if err := r.conn.RetryJob(t.Context(), kept.ID); !errors.Is(err, ErrNotFailed) {
 			t.Errorf("retry of a finished job: %v", err)
 		}
+		fail = true
+		hidden := newJob("{}") // kept for its idempotency key alone
+		hidden.Keep = &Keep{Hidden: true, Repeat: true}
+		collect(r.submit(cl, hidden), 20*time.Second)
+		r.historyOf(hidden.ID, StateFailed)
+		fail = false
+		if err := r.conn.RetryJob(t.Context(), hidden.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.historyOf(hidden.ID, StateFinished)
 		if err := cl.DeleteKept(t.Context(), "acme", kept.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -107,6 +118,24 @@ func TestRetryJob(t *testing.T) {
 		}
 		if err := r.conn.RetryJob(t.Context(), NewID()); !errors.Is(err, ErrUnknownJob) {
 			t.Errorf("retry of no job: %v", err)
+		}
+	})
+}
+
+// A line of a batch is the batch's: an operator is told so.
+func TestLineIsTheBatchs(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		line := newJob("{}")
+		line.Class, line.Keep = Batch, &Keep{Batch: "batch_1", Line: 7}
+		r.submit(cl, line)
+		if h := r.historyOf(line.ID, StateQueued); h.Batch != "batch_1" || h.Line != 7 {
+			t.Errorf("%+v", h)
+		}
+		for name, err := range map[string]error{"cancel": cl.CancelJob(t.Context(), line.ID), "retry": r.conn.RetryJob(t.Context(), line.ID)} {
+			if !errors.Is(err, ErrBatchLine) || !strings.Contains(err.Error(), "line 7 of batch_1") {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	})
 }

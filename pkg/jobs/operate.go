@@ -21,6 +21,8 @@ var (
 	ErrEnded = errors.New("the job has ended")
 	// ErrNotFailed says that a job is not to be retried: it did not fail.
 	ErrNotFailed = errors.New("the job has not failed")
+	// ErrBatchLine says that a job is a line of a batch, which alone decides about it.
+	ErrBatchLine = errors.New("the job is a line of a batch")
 )
 
 // errByOperator is what the client of a cancelled job is told.
@@ -32,8 +34,8 @@ func errByOperator() *protocol.Error {
 }
 
 // CancelJob ends a job whoever it belongs to: a kept one as its owner could, a plain
-// one with an error for its client. The error is ErrUnknownJob or ErrEnded, or that
-// of NATS.
+// one with an error for its client. The error is ErrUnknownJob, ErrEnded or
+// ErrBatchLine, or that of NATS.
 func (cl *Client) CancelJob(ctx context.Context, id ID) error {
 	c := cl.conn
 	rec, err := c.findRecord(ctx, id)
@@ -53,7 +55,7 @@ func (cl *Client) CancelJob(ctx context.Context, id ID) error {
 	case queued == nil:
 		return fmt.Errorf("cancel job: %w", ErrUnknownJob)
 	case queued.job.isLine():
-		return fmt.Errorf("cancel job: it is line %d of %s: cancel the batch", queued.job.Keep.Line, queued.job.Keep.Batch)
+		return fmt.Errorf("cancel job: %w: line %d of %s", ErrBatchLine, queued.job.Keep.Line, queued.job.Keep.Batch)
 	}
 	// Its frontend tells the client; without one the rest has to do.
 	err = errors.Join(c.nc.Publish(c.n.abort(), id[:]), c.withdraw(ctx, queued.job))
@@ -102,18 +104,14 @@ func (cl *Client) onAbort(m *nats.Msg) {
 // RetryJob submits a kept job again that has failed, under its id and with all of its
 // time: as if it had never run. What its readers were told of the failure stays with
 // them. The error is ErrUnknownJob, ErrNotKept for a plain job, of which nothing is
-// stored to be run again, or ErrNotFailed.
+// stored to be run again, ErrBatchLine or ErrNotFailed.
 //
 // Broken off anywhere it leaves a failed job that can be retried, or one without a
 // result, which is queued again by whoever looks at it.
 func (c *Conn) RetryJob(ctx context.Context, id ID) error {
 	rec, err := c.findRecord(ctx, id)
 	if err == nil && rec == nil {
-		h, err := c.JobHistory(ctx, id)
-		if err == nil && !h.Kept {
-			err = ErrNotKept
-		}
-		return fmt.Errorf("retry job: %w", err)
+		return fmt.Errorf("retry job: %w", c.whyNoRecord(ctx, id))
 	}
 	if err == nil {
 		err = c.retry(ctx, rec)
@@ -122,6 +120,20 @@ func (c *Conn) RetryJob(ctx context.Context, id ID) error {
 		return fmt.Errorf("retry job: %w", err)
 	}
 	return nil
+}
+
+// whyNoRecord says why nothing is stored of a job by which it could run again.
+func (c *Conn) whyNoRecord(ctx context.Context, id ID) error {
+	h, err := c.JobHistory(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case h.Batch != "":
+		return fmt.Errorf("%w: line %d of %s", ErrBatchLine, h.Line, h.Batch)
+	case h.Class == Batch:
+		return ErrBatchLine
+	}
+	return ErrNotKept
 }
 
 // awaitGone returns when a job that has ended has left the queue, which is a moment
@@ -193,7 +205,7 @@ func (c *Conn) retry(ctx context.Context, rec *record) error {
 
 // renewRecord replaces a record that nobody touched since it was read.
 func (c *Conn) renewRecord(ctx context.Context, rec *record, payload []byte) error {
-	subject := c.n.record(rec.job.Tenant, rec.job.ID)
+	subject := c.n.recordOf(rec.job)
 	options := []jetstream.PublishOpt{
 		jetstream.WithExpectStream(c.n.keptStream()), jetstream.WithExpectLastSequencePerSubject(rec.seq),
 	}
