@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -137,54 +138,93 @@ func jobID(text string, std service.IO) (jobs.ID, bool) {
 type jobsCancel struct {
 	queueFlags `embed:""`
 
-	ID string `arg:"" help:"Its id."`
+	ID   string `arg:"" help:"Its id: x-request-id of the answer, or the id of the completion."`
+	JSON bool   `name:"json" help:"As JSON."`
 }
 
 func (c *jobsCancel) run(ctx context.Context, std service.IO) int {
-	id, ok := jobID(c.ID, std)
-	if !ok {
-		return exitUsage
-	}
-	return c.look(ctx, std, func(ctx context.Context, q *local.Queue) error {
+	return c.change(ctx, std, c.ID, func(ctx context.Context, q *local.Queue, id jobs.ID) error {
 		client, err := jobs.NewClient(ctx, q.Conn, jobs.ClientConfig{})
 		if err != nil {
 			return err
 		}
 		defer client.Close()
 		err = client.CancelJob(ctx, id)
-		if errors.Is(err, jobs.ErrUnknownJob) {
-			return fmt.Errorf("%s neither waits nor runs: osiris jobs show %s tells what became of it", id, id)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, jobs.ErrUnknownJob), errors.Is(err, jobs.ErrEnded):
+			return notCancelled(ctx, q, id)
+		case errors.Is(err, jobs.ErrBatchLine):
+			return fmt.Errorf("%s: osiris batch cancel ends the batch", reason(err))
+		case err != nil:
 			return err
 		}
-		fmt.Fprintf(std.Stdout, "job %s is cancelled\n", id)
-		return nil
+		return tellChange(std, c.JSON, id, jobs.StateCancelled, "is cancelled")
 	})
+}
+
+// change does something to the job of that id.
+func (q *queueFlags) change(ctx context.Context, std service.IO, text string, do func(context.Context, *local.Queue, jobs.ID) error) int {
+	id, ok := jobID(text, std)
+	if !ok {
+		return exitUsage
+	}
+	return q.look(ctx, std, func(ctx context.Context, queue *local.Queue) error { return do(ctx, queue, id) })
+}
+
+// tellChange says what became of a job that was changed.
+func tellChange(std service.IO, asJSON bool, id jobs.ID, state jobs.JobState, how string) error {
+	if asJSON {
+		return printJSON(std.Stdout, changedJob{id.String(), state})
+	}
+	fmt.Fprintf(std.Stdout, "job %s %s\n", id, how)
+	return nil
+}
+
+// changedJob is a job that was cancelled or queued again as JSON.
+type changedJob struct {
+	ID    string        `json:"id"`
+	State jobs.JobState `json:"state"`
+}
+
+// notCancelled says why a job that does not run cannot be cancelled.
+func notCancelled(ctx context.Context, q *local.Queue, id jobs.ID) error {
+	h, err := q.JobHistory(ctx, id)
+	switch {
+	case errors.Is(err, jobs.ErrUnknownJob):
+		return errNoTrace(id)
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%s neither waits nor runs: it is %s", id, h.State)
 }
 
 type jobsRetry struct {
 	queueFlags `embed:""`
 
-	ID string `arg:"" help:"Its id."`
+	ID   string `arg:"" help:"Its id: x-request-id of the answer, or the id of the completion."`
+	JSON bool   `name:"json" help:"As JSON."`
 }
 
 func (c *jobsRetry) run(ctx context.Context, std service.IO) int {
-	id, ok := jobID(c.ID, std)
-	if !ok {
-		return exitUsage
-	}
-	return c.look(ctx, std, func(ctx context.Context, q *local.Queue) error {
+	return c.change(ctx, std, c.ID, func(ctx context.Context, q *local.Queue, id jobs.ID) error {
 		err := q.RetryJob(ctx, id)
 		switch {
 		case errors.Is(err, jobs.ErrUnknownJob):
 			return errNoTrace(id)
 		case errors.Is(err, jobs.ErrNotKept):
-			return errors.New("the request of this job is not kept, so it cannot run again: only requests with store, background or an Idempotency-Key are")
+			return fmt.Errorf("the request of %s is not kept, so it cannot run again: only requests with store, background or an Idempotency-Key are", id)
+		case errors.Is(err, jobs.ErrBatchLine):
+			return fmt.Errorf("%s is a line of a batch, which tries its lines again by itself until its window ends; submit those that failed in another batch", id)
+		case errors.Is(err, jobs.ErrNotFailed):
+			return fmt.Errorf("%s cannot run again: %s", id, reason(err))
 		case err != nil:
 			return err
 		}
-		fmt.Fprintf(std.Stdout, "job %s is queued again\n", id)
-		return nil
+		return tellChange(std, c.JSON, id, jobs.StateQueued, "is queued again")
 	})
+}
+
+// reason leaves out which operation it was that failed.
+func reason(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "retry job: "), "cancel job: ")
 }

@@ -46,15 +46,22 @@ func printHistory(w io.Writer, h *jobs.JobHistory) error {
 }
 
 func stateText(h *jobs.JobHistory) string {
+	text := string(h.State)
 	if h.Kept {
-		return string(h.State) + ", kept"
+		text += ", kept"
 	}
-	return string(h.State)
+	switch {
+	case h.Retried == 1:
+		text += ", run again once"
+	case h.Retried > 1:
+		text += fmt.Sprintf(", run again %d times", h.Retried)
+	}
+	return text
 }
 
 func printAttempts(w io.Writer, h *jobs.JobHistory) error {
 	if len(h.Attempts) == 0 && h.Running == nil {
-		fmt.Fprintln(w, "\nno worker has begun it, as far as is recorded")
+		fmt.Fprintln(w, "\n"+unattended(h))
 		return nil
 	}
 	fmt.Fprintln(w)
@@ -69,6 +76,18 @@ func printAttempts(w io.Writer, h *jobs.JobHistory) error {
 		fmt.Fprintf(table, "%d\t-\trunning for %s\t%s\t-\t-\t-\t-\t-\t-\t-\n", r.Number, progress.Duration(time.Since(r.Began)), firstOf(r.Worker, "-"))
 	}
 	return table.Flush()
+}
+
+// unattended says why there are no attempts to show.
+func unattended(h *jobs.JobHistory) string {
+	switch h.State {
+	case jobs.StateQueued:
+		return "no worker has taken it yet"
+	case jobs.StateRunning:
+		return "a worker has taken it; its attempt is recorded when it ends"
+	case jobs.StateFinished, jobs.StateFailed, jobs.StateCancelled, jobs.StateLost:
+	}
+	return "no attempt is recorded: no worker began it, or the record of it has expired"
 }
 
 func target(a jobs.UsageRecord) string {
@@ -114,6 +133,7 @@ type shownJob struct {
 	Batch    string             `json:"batch,omitempty"`
 	Line     int                `json:"line,omitempty"`
 	Metadata map[string]string  `json:"metadata,omitempty"`
+	Retried  int                `json:"retried,omitempty"`
 	Error    *shownError        `json:"error,omitempty"`
 	Attempts []jobs.UsageRecord `json:"attempts"`
 	Running  *shownAttempt      `json:"running,omitempty"`
@@ -137,7 +157,7 @@ func historyJSON(h *jobs.JobHistory) shownJob {
 	s := shownJob{
 		ID: h.ID.String(), State: h.State, Kept: h.Kept, Tenant: h.Tenant, Key: h.Key, Model: h.Model, Class: h.Class.String(),
 		Pool: h.Pool, Created: h.Created, Queued: h.Queued, Deadline: h.Deadline, Batch: h.Batch, Line: h.Line,
-		Metadata: h.Metadata, Attempts: slices.Clone(h.Attempts),
+		Metadata: h.Metadata, Retried: h.Retried, Attempts: slices.Clone(h.Attempts),
 	}
 	if s.Attempts == nil {
 		s.Attempts = []jobs.UsageRecord{}

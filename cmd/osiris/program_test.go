@@ -107,3 +107,17 @@ func complete(t *testing.T, url, key, body string) (int, string) {
 	}
 	return res.StatusCode, string(answer)
 }
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for timeout := time.After(30 * time.Second); !is(); {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("%s: not within 30 s", what)
+		}
+	}
+}
