@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -15,6 +16,9 @@ const (
 	lingerFor   = 2 * time.Second // how long a refused sender may go on sending
 	stallLooks  = 8               // a blocked write is looked at this often per WriteStall
 )
+
+// endOfBody ends a chunked body.
+const endOfBody = "0\r\n\r\n"
 
 // conn is a client's connection. It gives senders and readers time as long as
 // they make progress, which the HTTP server below cannot: its deadlines are for
@@ -31,6 +35,9 @@ type conn struct {
 	received int64         // bytes since it was set
 	pushed   time.Time     // when the write deadline was set last
 	linger   bool          // read on after closing, so that the refusal arrives
+
+	finishing bool   // what is written waits for the end of the body
+	held      []byte // what waits; in the memory of a segment
 
 	promised atomic.Int64 // bytes reserved for a body that was asked for and has no handler yet
 
@@ -83,10 +90,35 @@ func (c *conn) renew() {
 	_ = c.Conn.SetReadDeadline(time.Now().Add(c.window)) // it fails on a connection that is gone: so does the next Read
 }
 
-// Write gives the client WriteStall to take something of what is written, then
+// Write writes p, or while the answer is finishing, keeps it until the end of the
+// body is there, which the server below writes in parts.
+func (c *conn) Write(p []byte) (int, error) {
+	if !c.finishing {
+		return c.write(p)
+	}
+	if c.held == nil {
+		c.held = c.set.segment()[:0]
+	}
+	c.held = append(c.held, p...)
+	if !bytes.HasSuffix(c.held, []byte(endOfBody)) {
+		return len(p), nil
+	}
+	held := c.held
+	c.finishing, c.held = false, nil
+	_, err := c.write(held)
+	if cap(held) == len(segment{}) {
+		c.set.segments.Put((*segment)(held[:len(segment{})]))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// write gives the client WriteStall to take something of what is written, then
 // resets the connection. What the kernel buffers counts once the client's side
 // has it: a large buffer of a slow reader frees itself in long steps.
-func (c *conn) Write(p []byte) (int, error) {
+func (c *conn) write(p []byte) (int, error) {
 	stall := c.set.stall()
 	now := time.Now()
 	if now.Sub(c.pushed) > stall/stallLooks/2 || !c.partial {

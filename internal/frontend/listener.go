@@ -13,8 +13,9 @@ import (
 
 // connSet knows every open connection.
 type connSet struct {
-	bodies *bodies
-	stall  func() time.Duration
+	bodies   *bodies
+	stall    func() time.Duration
+	segments sync.Pool // of *segment
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu
@@ -23,6 +24,15 @@ type connSet struct {
 
 func newConnSet(bodies *bodies, stall func() time.Duration) *connSet {
 	return &connSet{bodies: bodies, stall: stall, conns: make(map[*conn]struct{})}
+}
+
+// segment lends memory for a piece of an answer. Whoever has it puts it back into
+// segments.
+func (s *connSet) segment() *segment {
+	if p, ok := s.segments.Get().(*segment); ok {
+		return p
+	}
+	return new(segment)
 }
 
 func (s *connSet) add(nc net.Conn) *conn {
