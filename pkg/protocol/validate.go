@@ -37,8 +37,10 @@ const (
 // nil.
 func validate(body []byte) *Error {
 	v := validator{root: requestSchema, body: body}
-	if err := v.run(); err != nil {
-		return err
+	if !sound(body, requestSchema) {
+		if err := v.run(); err != nil {
+			return err
+		}
 	}
 	if v.faults[inModel] == nil {
 		if model := findMember(body, "model"); len(model) == 0 || isNull(model) || string(model) == `""` {
@@ -51,6 +53,9 @@ func validate(body []byte) *Error {
 // validateAs returns what is wrong with body, which should be what root says, or
 // nil. Members that are missing go before those that are wrong.
 func validateAs(body []byte, root *schema) *Error {
+	if sound(body, root) {
+		return nil
+	}
 	v := validator{root: root, body: body}
 	if err := v.run(); err != nil {
 		return err
