@@ -125,7 +125,13 @@ func (c *call) stop(cause stopCause) {
 // next waits for an event, at most for wait and until the deadline. The error is
 // jobs.ErrSilent, errGone, errBroken, or a *protocol.Error for the client.
 func (c *call) next(wait time.Duration) (jobs.Event, error) {
-	ev, err := c.stream.Next(min(wait, time.Until(c.deadline)))
+	ev, err := jobs.Event{}, jobs.ErrSilent
+	if c.stream.Ready() { // then the time need not be asked for
+		ev, err = c.stream.Next(0)
+	}
+	if errors.Is(err, jobs.ErrSilent) {
+		ev, err = c.stream.Next(min(wait, time.Until(c.deadline)))
+	}
 	switch {
 	case err == nil:
 		return ev, nil
@@ -178,6 +184,7 @@ func (c *call) end() {
 		c.srv.watch.remove(c)
 		c.srv.metrics.open.Dec()
 		c.stream.Close()
+		_, _ = c.stream.Next(0) // gives back the memory of the last event
 	}
 	c.resize(0)
 	took := time.Since(c.began)

@@ -94,7 +94,7 @@ func (s *Server) subscribe(ctx context.Context, cfg Config) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // subscribing needs some end
 	defer cancel()
-	clientConfig := jobs.ClientConfig{ID: cfg.ID, MaxWaiting: cfg.MaxWaiting, Logger: s.log}
+	clientConfig := jobs.ClientConfig{ID: cfg.ID, MaxWaiting: cfg.MaxWaiting, Unhurried: true, Logger: s.log}
 	if s.client, err = jobs.NewClient(ctx, s.queue, clientConfig); err != nil {
 		return fmt.Errorf("subscribe to events: %w", err)
 	}

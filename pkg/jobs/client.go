@@ -22,6 +22,7 @@ const (
 type ClientConfig struct {
 	ID         string // names the frontend in subjects; "" for a random one
 	MaxWaiting int64  // jobs that may wait in a class of a pool before new ones are refused; 0: 10,000
+	Unhurried  bool   // Started wakes no reader: it is handed out with the event after it
 	Logger     *slog.Logger
 }
 
@@ -45,6 +46,8 @@ type Client struct {
 	mu       sync.RWMutex // guards the maps, not the values
 	streams  map[ID]*Stream
 	controls map[string]*outbox // by control subject of a worker
+
+	gatherings gatherings
 
 	dirty    []*Stream // of the events dispatcher alone
 	heardAll time.Time // of watch alone: when this side last could not listen

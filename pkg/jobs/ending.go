@@ -22,7 +22,7 @@ func (s *Stream) failLocked(err *protocol.Error) {
 	if merr != nil {
 		data = nil // read as an internal error
 	}
-	s.keepLocked(&frame{kind: Failed, attempt: s.seq.attempt, number: s.seq.next, data: data})
+	s.gatherLocked(&frame{kind: Failed, attempt: s.seq.attempt, number: s.seq.next, data: data})
 	s.wakeLocked()
 }
 

@@ -165,7 +165,7 @@ func TestLostAcks(t *testing.T) {
 func TestFailureWithinAnEvent(t *testing.T) {
 	s := &Stream{cl: &Client{}}
 	s.seq.offer(1, 1, Started, false)
-	s.keepLocked(&frame{attempt: 1, number: 1, kind: Answer, more: true, data: []byte("half")})
+	s.gatherLocked(&frame{attempt: 1, number: 1, kind: Answer, more: true, data: []byte("half")})
 	s.failLocked(protocol.ErrWorkerLost())
 	res := collect(s, 0)
 	if res.failed == nil || res.failed.Code != protocol.ErrWorkerLost().Code || res.failed.Status != protocol.ErrWorkerLost().Status {

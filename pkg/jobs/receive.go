@@ -15,25 +15,23 @@ const resendPause = 250 * time.Millisecond
 
 // onEvents hands the frames of a message to their streams. It never blocks: what
 // a stream has not read is bounded by the worker, which stops at a full window.
+// Under load a message has many frames, those of a job mostly side by side: they
+// cost one look-up and one lock together, and each reader is woken once.
 func (cl *Client) onEvents(m *nats.Msg) {
 	now := time.Now()
 	cl.workers.seen(m.Reply, now)
 	rest, err := openMessage(m.Data)
-	var f frame
-	var s *Stream
 	for err == nil && len(rest) > 0 {
+		var f frame
 		if f, rest, err = nextFrame(rest); err != nil {
 			break
 		}
-		if s == nil || s.job != f.job {
-			s = cl.stream(f.job)
-		}
+		s := cl.stream(f.job)
 		if s == nil {
 			cl.unknown(&f, m.Reply)
 			continue
 		}
-		s.deliver(&f, m.Reply, now)
-		if !s.dirty {
+		if rest, err = s.deliver(&f, rest, m.Reply, now); !s.dirty {
 			s.dirty = true
 			cl.dirty = append(cl.dirty, s)
 		}
@@ -44,7 +42,9 @@ func (cl *Client) onEvents(m *nats.Msg) {
 	for i, s := range cl.dirty {
 		s.dirty = false
 		s.mu.Lock()
-		s.wakeLocked()
+		if s.hurry {
+			s.wakeLocked()
+		}
 		s.mu.Unlock()
 		cl.dirty[i] = nil
 	}
@@ -59,10 +59,24 @@ func (cl *Client) unknown(f *frame, control string) {
 	}
 }
 
-// deliver offers one frame to the stream.
-func (s *Stream) deliver(f *frame, control string, now time.Time) {
+// deliver offers the stream a frame, and those of the same job that follow it at
+// the beginning of rest. It returns what is left.
+func (s *Stream) deliver(f *frame, rest []byte, control string, now time.Time) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.deliverLocked(f, control, now)
+	for len(rest) >= frameHeader && ID(rest[:offsetOfAttempt]) == s.job {
+		var err error
+		if *f, rest, err = nextFrame(rest); err != nil {
+			return nil, err
+		}
+		s.deliverLocked(f, control, now)
+	}
+	return rest, nil
+}
+
+// deliverLocked offers one frame.
+func (s *Stream) deliverLocked(f *frame, control string, now time.Time) {
 	if s.refuseLocked(f, control) {
 		return
 	}
@@ -83,7 +97,8 @@ func (s *Stream) deliver(f *frame, control string, now time.Time) {
 		s.requestLocked(f.attempt, control, now)
 		return
 	case restart:
-		s.in = s.in[:0]
+		s.cl.gatherings.give(s.in)
+		s.in = nil
 		s.from, s.control = control, control
 		s.eaten, s.taken, s.acked = 0, 0, false
 	case accept:
@@ -98,11 +113,20 @@ func (s *Stream) deliver(f *frame, control string, now time.Time) {
 			s.ack = info.ack
 		}
 	}
-	s.keepLocked(f)
+	s.gatherLocked(f)
 	if f.last() {
 		s.ended = true
 		s.cl.tell(control, &frame{job: s.job, attempt: f.attempt, number: f.number, kind: ctlAck})
 	}
+}
+
+// gatherLocked keeps an event for the reader.
+func (s *Stream) gatherLocked(f *frame) {
+	if s.in == nil {
+		s.in = s.cl.gatherings.take()
+	}
+	s.in.add(f)
+	s.hurry = s.hurry || f.kind != Started || !s.cl.cfg.Unhurried
 }
 
 // refuseLocked turns away, and ends, attempts whose frames can be no part of what
@@ -196,7 +220,6 @@ func (cl *Client) stored(s *Stream, seq uint64) {
 	}
 	s.knownLocked()
 	gone := s.closed
-	s.wakeLocked()
 	s.mu.Unlock()
 	if gone { // the client left before the ack
 		if !s.kept {

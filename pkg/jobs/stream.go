@@ -17,11 +17,7 @@ var (
 	ErrClosed = errors.New("stream closed")
 )
 
-const (
-	ackEvery     = 128 << 10 // bytes consumed between two acknowledgements to the worker
-	keepBuffer   = 256 << 10 // larger buffers are given back when they were read
-	storedHeader = 13        // kind, attempt, number, length of an event kept for Next
-)
+const ackEvery = 128 << 10 // bytes consumed between two acknowledgements to the worker
 
 // Stream is the events of one job, as its submitter sees them: in order, each
 // once, of one attempt after the other. An attempt that replaces an older one
@@ -42,18 +38,19 @@ type Stream struct {
 	born    time.Time
 
 	// Owned by the reader.
-	out  []byte // events being read; never touched by the dispatcher
-	base []byte // the buffer that out is the rest of
-	long []byte // event put together from several frames
-	part Event  // the newest of these
+	out  []byte    // events being read; never touched by the dispatcher
+	base *gathered // what out is the rest of
+	long []byte    // event put together from several frames
+	part Event     // the newest of these
 	wake chan struct{}
-	eof  bool
+	eof  bool // the final event was handed out
 
 	mu        sync.Mutex
 	timer     *time.Timer // wakes the reader; nil before it waited
 	fires     time.Time   // when the timer was last set to
-	in        []byte      // events accepted and not yet handed to the reader
+	in        *gathered   // events accepted and not yet handed to the reader; nil for none
 	seq       sequence
+	hurry     bool // among in is what the reader is to be woken for
 	waiting   bool // the reader is parked on wake
 	dirty     bool // in the dispatcher's list of streams to wake
 	closed    bool
@@ -93,7 +90,8 @@ func (s *Stream) Stored() bool {
 
 // Next returns the next event. It waits at most wait, for each part of an event
 // that comes in several, then returns ErrSilent; 0 does not wait. After Done or Failed it returns io.EOF, after Close ErrClosed.
-// The event's data is valid until the next call.
+// The event's data is valid until the next call; its memory goes to another stream
+// then, or with the Stream if there is none.
 func (s *Stream) Next(wait time.Duration) (Event, error) {
 	for {
 		if len(s.out) == 0 {
@@ -117,22 +115,21 @@ func (s *Stream) Ready() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.in) > 0
+	return s.in != nil
 }
 
-// fill swaps the reader's empty buffer for what the dispatcher has gathered,
-// waiting for the first event if there is none.
+// fill gives the reader's empty buffer back and takes what the dispatcher has
+// gathered, waiting for the first event if there is none.
 func (s *Stream) fill(wait time.Duration) error {
+	s.cl.gatherings.give(s.base)
+	s.base = nil
 	s.mu.Lock()
 	if err := s.awaitLocked(wait); err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	empty := s.base[:0]
-	if cap(empty) > keepBuffer {
-		empty = nil
-	}
-	s.base, s.out, s.in = s.in, s.in, empty
+	s.base, s.out, s.in = s.in, s.in.events, nil
+	s.hurry = false
 	s.forwarded = s.forwarded || holdsText(s.out)
 	ack, control := s.consumedLocked(len(s.out))
 	s.mu.Unlock()
@@ -145,7 +142,7 @@ func (s *Stream) fill(wait time.Duration) error {
 // awaitLocked returns once there is an event. It gives the lock away while it waits.
 func (s *Stream) awaitLocked(wait time.Duration) error {
 	var until time.Time
-	for len(s.in) == 0 {
+	for s.in == nil {
 		switch {
 		case s.closed:
 			return ErrClosed
@@ -229,27 +226,4 @@ func (s *Stream) take() (e Event, whole bool) {
 		s.long = nil
 	}
 	return e, true
-}
-
-// holdsText reports whether a chunk or an answer is among the events.
-func holdsText(b []byte) bool {
-	for len(b) > 0 {
-		if k := EventKind(b[0] &^ frameMore); k == Chunk || k == Answer {
-			return true
-		}
-		b = b[storedHeader+int(binary.LittleEndian.Uint32(b[9:])):]
-	}
-	return false
-}
-
-func (s *Stream) keepLocked(f *frame) {
-	kind := byte(f.kind)
-	if f.more {
-		kind |= frameMore
-	}
-	s.in = append(s.in, kind)
-	s.in = binary.LittleEndian.AppendUint32(s.in, f.attempt)
-	s.in = binary.LittleEndian.AppendUint32(s.in, f.number)
-	s.in = binary.LittleEndian.AppendUint32(s.in, uint32(len(f.data)))
-	s.in = append(s.in, f.data...)
 }
