@@ -73,7 +73,7 @@ func (v *drive) fill(ctx context.Context, now time.Time) error {
 // job makes a job of a line, as chat does of a request, and chooses its pool. The
 // error is the line's own, a *protocol.Error.
 func (v *drive) job(key *jobs.Key, line protocol.BatchLine, f *flight, now time.Time) (*jobs.Job, error) {
-	req, err := protocol.ParseRequest(line.Body)
+	req, err := protocol.ParseBatchBody(line.Body)
 	if err != nil {
 		return nil, err
 	}

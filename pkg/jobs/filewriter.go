@@ -46,8 +46,8 @@ type FileWriter struct {
 
 	sending chan struct{} // a token for each part on its way
 	wg      sync.WaitGroup
-	mu   sync.Mutex
-	err  error // of the first part that could not be stored; guarded by mu
+	mu      sync.Mutex
+	err     error // of the first part that could not be stored; guarded by mu
 }
 
 // NewFile begins to write a file for f.Tenant. Of f, an ID may be preset, so that

@@ -127,6 +127,21 @@ func (l *BatchLine) bodyMembers() (model, messages, stream []byte) {
 	return model, messages, stream
 }
 
+// ParseBatchBody validates the request of a line as ParseRequest does, and for what a
+// batch cannot do. The error, always an *Error, is the answer of that line.
+func ParseBatchBody(body []byte) (*Request, error) {
+	r, err := ParseRequest(body)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Background:
+		return nil, errNotInBatch("background", "Requests of a batch run in the background as they are.")
+	case r.Store:
+		return nil, errNotInBatch("store", "The answers of a batch are kept in its output file.")
+	}
+	return r, nil
+}
+
 func saysText(raw []byte, want string) bool { return raw[0] == '"' && nameIs(raw, want) }
 
 func batchTypeFault(path string, want *schema, got []byte) *BatchFault {

@@ -93,11 +93,15 @@ func faultName(path string, quoted []byte, limit int) *Error {
 		strings.TrimSuffix(path, "."+shorten(name)), string(runes[:3]), string(runes[len(runes)-3:]), limit, len(runes))
 }
 
-// The next four have no counterpart at OpenAI.
+// The next five have no counterpart at OpenAI.
 
 func errNotStored() *Error {
 	return ErrInvalid("store", "invalid_value", "Invalid value: 'false'. 'store' must be true, or left out, when 'background' is true: "+
 		"the answer has to be kept until you fetch it.")
+}
+
+func errNotInBatch(param, instead string) *Error {
+	return ErrInvalid(param, "unsupported_parameter", "Unsupported parameter: '%s' is not supported in the Batch API. %s", param, instead)
 }
 
 func faultDuplicate(path string) *Error {
