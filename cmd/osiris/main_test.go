@@ -18,6 +18,9 @@ import (
 // fasthttp keeps a clock for ever, and each server's pool a sweeper for ten seconds
 // after the server stopped.
 func TestMain(m *testing.M) {
+	if os.Getenv(asOsiris) != "" { // started by osiris bench
+		os.Exit(service.Process(run))
+	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
