@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -82,7 +83,9 @@ func TestDoubts(t *testing.T) {
 		"3 of 10 requests failed":  func(m *bench.Measurement) { m.Load.Failed, m.Load.FirstError = 3, "x" },
 		"sent late":                func(m *bench.Measurement) { m.Load.Late = &load.Times{P99: 3} },
 		"more of the busy machine": func(m *bench.Measurement) { m.Generator.Busy, m.Generator.Cores = 0.95, 0.9 },
-		"may be the bottleneck":    func(m *bench.Measurement) { m.Generator.Busy, m.Generator.Cores, m.Cost = 0.95, 0.9, nil },
+		"may be the bottleneck": func(m *bench.Measurement) {
+			m.Generator.Busy, m.Generator.Cores, m.Cost = 0.95, 0.9*float64(runtime.NumCPU()), nil
+		},
 		"took 20 % of the machine": func(m *bench.Measurement) { m.Generator.Foreign = 0.2 },
 	} {
 		m := measured("up", 1, 100, 10, 1)

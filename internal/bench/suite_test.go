@@ -53,8 +53,7 @@ func runPart(part string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("a line before it")
-	fmt.Printf("%s url=http://%s other=1\n", bench.Announcement, ln.Addr())
+	fmt.Fprintf(os.Stdout, "a line before it\n%s url=http://%s other=1\n", bench.Announcement, ln.Addr())
 	if part == "model" {
 		server, err := mockmodel.New(mockmodel.Config{Gap: time.Millisecond})
 		if err != nil {
@@ -173,7 +172,7 @@ func TestSuiteFails(t *testing.T) {
 		if err == nil {
 			t.Error("it started")
 		}
-		return nil, errors.Join(err, errors.New("of "+fmt.Sprint(len(all))))
+		return nil, errors.Join(err, fmt.Errorf("%d are left", len(all)))
 	}}}, s.Systems...)
 	all, err := s.Run(t.Context())
 	if err != nil || len(all) != 3 || !strings.Contains(all[0].Failure, "start second: it ended\nthis part is broken") || all[1].Failure != "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -55,7 +56,7 @@ func (m *Measurement) Doubts() []string {
 	if g := m.Generator; g != nil {
 		if g.Busy > 0.9 && m.Cost != nil && g.Cores > m.Cost.Cores {
 			out = append(out, fmt.Sprintf("the load generator took more of the busy machine (%.2f processors) than the system (%.2f): compare CPU, not requests/s", g.Cores, m.Cost.Cores))
-		} else if g.Busy > 0.9 && m.Cost == nil && g.Cores > 0.5*g.Busy {
+		} else if g.Busy > 0.9 && m.Cost == nil && g.Cores > 0.4*float64(runtime.NumCPU()) {
 			out = append(out, fmt.Sprintf("the machine was busy and the load generator took %.2f processors of it: it may be the bottleneck", g.Cores))
 		}
 		if g.Foreign > quiet {
@@ -93,22 +94,21 @@ func writeTable(w io.Writer, these []Summary) {
 			columns = append(columns, f)
 		}
 	}
-	head := "system\t"
+	fmt.Fprint(t, "system\t")
 	for _, f := range columns {
-		head += f.head + "\t"
+		fmt.Fprintf(t, "%s\t", f.head)
 	}
-	fmt.Fprintln(t, head+"failed\t")
+	fmt.Fprint(t, "failed\t\n")
 	for _, s := range these {
-		row := s.System + "\t"
+		fmt.Fprintf(t, "%s\t", s.System)
 		for _, f := range columns {
-			v, ok := s.Figures[f.name]
-			if !ok {
-				row += "-\t"
-				continue
+			if v, ok := s.Figures[f.name]; ok {
+				fmt.Fprintf(t, "%.*f\t", f.digits, v.Median)
+			} else {
+				fmt.Fprint(t, "-\t")
 			}
-			row += fmt.Sprintf("%.*f\t", f.digits, v.Median)
 		}
-		fmt.Fprintf(t, "%s%d\t\n", row, s.Failed)
+		fmt.Fprintf(t, "%d\t\n", s.Failed)
 	}
 	_ = t.Flush() // to standard output
 }

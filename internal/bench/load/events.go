@@ -95,6 +95,9 @@ type message struct {
 	Calls     json.RawMessage `json:"tool_calls"`
 }
 
+// otherwise reports whether something is said that is no text.
+func (m *message) otherwise() bool { return m.Reasoning != "" || m.Refusal != "" || len(m.Calls) > 0 }
+
 func (c *chunk) failed() bool { return len(c.Error) > 0 && string(c.Error) != "null" }
 
 // plainText finds the text in an event that has nothing else to say, without decoding

@@ -55,28 +55,12 @@ func (j *judge) stream(in *events) error {
 	}
 }
 
+// event takes one event of a stream.
 func (j *judge) event(event []byte) error {
 	text, ok := plainText(event)
 	if !ok || !j.role || j.every {
-		var c chunk
-		if err := json.Unmarshal(event, &c); err != nil {
-			return fail("bad_json", "%w in %.200q", err, event)
-		}
-		if c.failed() {
-			return fail("error_event", "%.300s", event)
-		}
-		if len(c.Choices) > 0 {
-			delta := c.Choices[0].Delta
-			j.role = j.role || delta.Role != ""
-			j.text = j.text || delta.Reasoning != "" || delta.Refusal != "" || len(delta.Calls) > 0
-			if c.Choices[0].Finish != "" {
-				j.finish = c.Choices[0].Finish
-			}
-			text = []byte(delta.Content)
-		} else {
-			text = nil
-		}
-		if err := j.count(&c); err != nil {
+		var err error
+		if text, err = j.decode(event); err != nil {
 			return err
 		}
 	}
@@ -92,6 +76,27 @@ func (j *judge) event(event []byte) error {
 	j.previous = now
 	j.outcome.chunks++
 	return j.say(text)
+}
+
+// decode takes everything of an event but its text, which it returns.
+func (j *judge) decode(event []byte) (text []byte, err error) {
+	var c chunk
+	if err := json.Unmarshal(event, &c); err != nil {
+		return nil, fail("bad_json", "%w in %.200q", err, event)
+	}
+	if c.failed() {
+		return nil, fail("error_event", "%.300s", event)
+	}
+	if len(c.Choices) > 0 {
+		choice := &c.Choices[0]
+		j.role = j.role || choice.Delta.Role != ""
+		j.text = j.text || choice.Delta.otherwise()
+		if choice.Finish != "" {
+			j.finish = choice.Finish
+		}
+		text = []byte(choice.Delta.Content)
+	}
+	return text, j.count(&c)
 }
 
 // say takes a piece of text.
@@ -161,7 +166,7 @@ func (j *judge) whole(body []byte) error {
 		return fail("no_text", "%.200q", body)
 	}
 	m := c.Choices[0].Message
-	j.role, j.text = m.Role != "", m.Reasoning != "" || m.Refusal != "" || len(m.Calls) > 0
+	j.role, j.text = m.Role != "", m.otherwise()
 	if m.Content != "" {
 		if err := j.say([]byte(m.Content)); err != nil {
 			return err
