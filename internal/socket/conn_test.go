@@ -87,16 +87,23 @@ func TestAsNet(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var got [2]outcome
-			for i, wrap := range []func(net.Conn) net.Conn{func(c net.Conn) net.Conn { return c }, socket.Quick} {
+			var g socket.Gatherer
+			defer g.Close()
+			var got [3]outcome
+			for i, wrap := range []func(net.Conn) net.Conn{func(c net.Conn) net.Conn { return c }, socket.Quick, g.Conn} {
+				if i == 2 && strings.Contains(name, "deadline") {
+					got[2] = got[0] // it has none
+					continue
+				}
 				here, there := pair(t)
 				c := wrap(here)
 				test.prepare(c, there)
 				n, err := test.do(c, there)
 				got[i] = told(here, n, err)
+				c.Close()
 			}
-			if got[0] != got[1] {
-				t.Errorf("net says %+v\nquick says %+v", got[0], got[1])
+			if got[0] != got[1] || got[0] != got[2] {
+				t.Errorf("net says %+v\nquick says %+v\ngathered says %+v", got[0], got[1], got[2])
 			}
 		})
 	}

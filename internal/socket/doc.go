@@ -8,6 +8,9 @@
 // its processor time so. Connections of this package make the same calls on the same
 // descriptors, wait in the same poller and obey the same deadlines, without telling.
 //
+// A program that reads many streams is woken for each piece of each. A [Gatherer] has
+// connections of its own kind for it, whose readers are woken together.
+//
 // The rules it keeps:
 //
 //   - Errors are those of package net, in type, text and what errors.Is finds in them.

@@ -7,8 +7,6 @@ import (
 	"net"
 	"syscall"
 	"time"
-
-	"github.com/osiris/osiris/internal/socket"
 )
 
 // ErrOtherProtocol is for a server that takes part in TLS but not in HTTP/1.1.
@@ -44,6 +42,9 @@ func newConn(raw, stream net.Conn) *conn {
 // stale reports whether an idle connection cannot be used again: it was closed, or
 // the server said something that nobody asked for. It never waits.
 func (c *conn) stale() bool {
+	if s, ok := c.raw.(interface{ Stale() bool }); ok {
+		return s.Stale()
+	}
 	if c.system == nil {
 		return false
 	}
@@ -62,7 +63,7 @@ func (t *Transport) dial(ctx context.Context, to *Target) (*conn, error) {
 	if err != nil {
 		return nil, err // it names the operation and the address
 	}
-	raw = socket.Quick(raw)
+	raw = t.gatherer.Conn(raw)
 	if !to.tls {
 		return newConn(raw, raw), nil
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"time"
+
+	"github.com/osiris/osiris/internal/socket"
 )
 
 // Config tunes a [Transport]. The zero value is good for production.
@@ -20,10 +22,11 @@ type Config struct {
 
 // Transport sends requests and keeps connections. Safe for concurrent use.
 type Transport struct {
-	cfg     Config
-	tls     *tls.Config
-	pool    pool
-	buffers buffers
+	cfg      Config
+	tls      *tls.Config
+	pool     pool
+	gatherer socket.Gatherer
+	buffers  buffers
 }
 
 // New returns a Transport, to be closed after its last exchange.
@@ -53,4 +56,7 @@ func New(cfg Config) *Transport {
 
 // CloseIdleConnections closes what is idle, and from now on each connection after its
 // exchange.
-func (t *Transport) CloseIdleConnections() { t.pool.close() }
+func (t *Transport) CloseIdleConnections() {
+	t.pool.close()
+	t.gatherer.Close()
+}
