@@ -210,7 +210,7 @@ func (k *Consumer) close() {
 	k.aux.Wait()
 	k.mu.Lock()
 	for _, l := range k.links {
-		l.out.flush()
+		l.out.close()
 	}
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -12,14 +13,21 @@ const (
 	maxWindow   = time.Millisecond       // longest wait of a frame
 	fewStreams  = 8                      // up to so many active streams nothing waits
 	maxOutbox   = 64 << 10               // bytes that are sent without waiting further
+	manyFrames  = 8                      // so many are worth a message of their own
+	mostTurns   = 8                      // that others are given to add to a message
 )
 
 // publish sends a message; data may be reused when it returns.
 type publish func(subject string, data []byte) error
 
-// outbox collects frames for one receiver and sends them together. A frame waits
-// at most one window. Sending errors are dropped: a receiver that misses frames
-// asks for them again.
+// outbox collects frames for one receiver and sends them together. Sending errors are
+// dropped: a receiver that misses frames asks for them again.
+//
+// Up to a few active streams each frame is sent at once. With more, whoever can run now
+// has its turn first: streams whose pieces arrived together, which is how a busy worker
+// is woken, fill one message, and no clock is asked to wait for them. What that brought
+// together is sent, unless it is little and the last message is just gone: then it waits
+// for more, at most one window.
 type outbox struct {
 	send   publish
 	many   string        // subject for frames of several jobs
@@ -31,7 +39,10 @@ type outbox struct {
 	last    time.Time
 	timer   *time.Timer
 	armed   bool
-	streams int // active streams
+	frames  int  // in buf
+	turns   bool // takeTurns runs
+	streams int  // active streams
+	taking  sync.WaitGroup
 }
 
 func newOutbox(send publish, many string, window time.Duration) *outbox {
@@ -53,6 +64,7 @@ func (o *outbox) add(subject string, f *frame, hold bool) {
 	defer o.mu.Unlock()
 	o.open(subject, frameHeader+len(f.data))
 	o.buf = appendFrame(o.buf, f)
+	o.frames++
 	o.schedule(hold)
 }
 
@@ -80,22 +92,53 @@ func (o *outbox) open(subject string, size int) {
 }
 
 func (o *outbox) schedule(hold bool) {
-	if len(o.buf) > maxOutbox {
+	switch {
+	case len(o.buf) > maxOutbox, !hold && o.streams <= fewStreams:
 		o.flushLocked()
-		return
+	case hold:
+		o.arm()
+	case !o.turns && (!o.armed || o.frames >= manyFrames):
+		o.turns = true
+		o.taking.Go(o.takeTurns)
 	}
-	if o.armed {
-		if !hold && o.streams <= fewStreams {
-			o.flushLocked()
+}
+
+func (o *outbox) arm() {
+	if !o.armed {
+		o.armed = true
+		o.timer.Reset(o.window)
+	}
+}
+
+// takeTurns lets others run as long as they add frames, then sends or lets the window
+// run.
+func (o *outbox) takeTurns() {
+	for before, turn := 0, 0; turn < mostTurns; turn++ {
+		runtime.Gosched()
+		o.mu.Lock()
+		now := o.frames
+		o.mu.Unlock()
+		if now == before {
+			break
 		}
-		return
+		before = now
 	}
-	if !hold && (o.streams <= fewStreams || time.Since(o.last) >= quietPeriod) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.turns = false
+	switch {
+	case len(o.buf) == 0:
+	case o.frames >= manyFrames, time.Since(o.last) >= quietPeriod:
 		o.flushLocked()
-		return
+	default:
+		o.arm()
 	}
-	o.armed = true
-	o.timer.Reset(o.window)
+}
+
+// close sends what waits; nothing may be added any more.
+func (o *outbox) close() {
+	o.flush()
+	o.taking.Wait()
 }
 
 // idle is for how long nothing was sent.
@@ -124,7 +167,7 @@ func (o *outbox) flushLocked() {
 		subject = o.many
 	}
 	_ = o.send(subject, o.buf)
-	o.buf = o.buf[:0]
+	o.buf, o.frames = o.buf[:0], 0
 	if cap(o.buf) > maxOutbox+2*maxFrameData {
 		o.buf = nil
 	}
