@@ -133,6 +133,15 @@ func (s *Server) submitKept(fc *fiber.Ctx, c *call, job *jobs.Job) error {
 	return c.answer(fc, job.Stream)
 }
 
+// sweepMargin is how much longer than its time a job may be there that has not ended.
+const sweepMargin = 2 * time.Hour
+
+// sweepKept looks after kept jobs that nobody reads, as long as the server runs.
+func (s *Server) sweepKept() {
+	cfg := s.cfg.Load()
+	s.client.Sweep(s.root, max(cfg.BackgroundTimeout, cfg.RequestTimeout, 24*time.Hour)+sweepMargin)
+}
+
 // accepted answers a background request whose job is stored.
 func (s *Server) accepted(fc *fiber.Ctx, job *jobs.Job) error {
 	place := s.client.PlaceOf(job)

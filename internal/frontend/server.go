@@ -78,6 +78,7 @@ func New(ctx context.Context, cfg Config, conn *jobs.Conn, log *slog.Logger, reg
 	s.app = s.newApp(cfg)
 	s.wg.Go(func() { s.watch.run(cfg.Poll, s.done) })
 	s.wg.Go(s.sweepFiles)
+	s.wg.Go(s.sweepKept)
 	return s, nil
 }
 

@@ -60,6 +60,7 @@ type Consumer struct {
 	usageInbox  string
 	replayInbox string // confirmations of stored events
 	control     string // this worker's address
+	instance    string // that of this start of it
 	interactive string // beginning of the subjects of interactive jobs
 	subs        []*nats.Subscription
 	pullSub     *nats.Subscription
@@ -116,6 +117,7 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 	k := &Consumer{
 		conn: c, cfg: cfg, log: cfg.Logger, handler: h,
 		inbox: nats.NewInbox(), usageInbox: nats.NewInbox(), replayInbox: nats.NewInbox(), control: c.n.control(cfg.WorkerID),
+		instance:    c.n.instance(cfg.WorkerID, NewID()),
 		interactive: strings.TrimSuffix(c.n.classFilter(Interactive), ">"), started: time.Now(),
 		slots: slots{total: cfg.Slots, reserved: cfg.Reserved}, pulls: map[uint64]pull{}, lowNext: Background,
 		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]cancellation{},
@@ -145,6 +147,7 @@ func (k *Consumer) subscribe(ctx context.Context) error {
 		keep    **nats.Subscription
 	}{
 		{k.control, k.onControl, nil},
+		{k.instance, func(m *nats.Msg) { _ = m.Respond(nil) }, nil},
 		{n.cancel(), k.onControl, nil},
 		{n.hint(k.cfg.Pool), k.onHint, nil},
 		{k.usageInbox + ".*", k.onUsageAck, nil},

@@ -109,7 +109,10 @@
 //     the result has all of it (TestFollowAgedEvents). A slow reader goes back to
 //     what is stored and holds up nobody (TestFollowSlowly).
 //  15. A kept job that has a record and neither a result nor a place in the queue is
-//     queued again when somebody asks (TestKeptIsNeverLost); lists miss none that
+//     queued again when somebody asks (TestKeptIsNeverLost), and without anybody by
+//     the frontend that sweeps (TestSweepQueuesAgain), which also ends jobs at their
+//     deadlines (TestSweepEndsAtTheDeadline) and takes them from dead workers
+//     (TestSweepTakesFromTheDead, TestSweepAfterEverythingDied); lists miss none that
 //     they select (TestListKept, TestKeptIndex); one that was deleted
 //     never comes back, whoever still runs it (TestDeleteKeptWhileItRuns). An
 //     idempotency key has one owner (TestClaimedTogether). What is another tenant's

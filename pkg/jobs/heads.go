@@ -17,6 +17,10 @@ const (
 	headsGone = 30 * time.Second
 )
 
+// errHeadsLost says that messages were sent here and did not arrive: they are not
+// acknowledged, so they do not come again.
+var errHeadsLost = errors.New("heads were lost on their way")
+
 // head is a stored message without its data.
 type head struct {
 	subject string
@@ -32,9 +36,11 @@ type heads struct {
 	stream   string
 	consumer jetstream.Consumer
 	pending  uint64 // messages that the server has and that were not read
+	last     uint64 // how many were read
 }
 
-// openHeads begins to read what filters select from seq on, or, if that is 0, from a
+// openHeads begins to read what filters select (without any: everything, which costs
+// the server the least) from seq on, or, if that is 0, from a
 // time on. Close gives it back.
 //
 // Whoever answers may be a replica that lags behind: what must not be missed is known
@@ -87,11 +93,15 @@ func (h *heads) pull(ctx context.Context, wait time.Duration, f func(head)) (n i
 	if err != nil {
 		return 0, fmt.Errorf("read heads of %s: %w", h.stream, err)
 	}
+	had := h.pending
 	h.pending = 0 // unless one of them says more
 	for m := range batch.Messages() {
 		meta, err := m.Metadata()
 		if err != nil {
 			return n, fmt.Errorf("read heads of %s: %w", h.stream, err)
+		}
+		if h.last++; meta.Sequence.Consumer != h.last {
+			return n, fmt.Errorf("read heads of %s: %w", h.stream, errHeadsLost)
 		}
 		h.pending = meta.NumPending
 		n++
@@ -102,6 +112,13 @@ func (h *heads) pull(ctx context.Context, wait time.Duration, f func(head)) (n i
 	}
 	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
 		return n, fmt.Errorf("read heads of %s: %w", h.stream, err)
+	}
+	if n == 0 && had > 0 { // they were deleted, or the server had not got to them
+		info, err := h.consumer.Info(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("read heads of %s: %w", h.stream, err)
+		}
+		h.pending = info.NumPending
 	}
 	return n, nil
 }

@@ -94,7 +94,7 @@ func (k *Consumer) recall(a *Attempt) (over bool, err error) {
 		a.kept.attempt = max(a.kept.attempt, last.attempt+1)
 		first = firstEvent(last, a.kept.attempt, a.queued > k.conn.cfg.KeepEvents)
 	}
-	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started}.encode(nil)
+	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started, Instance: k.instance}.encode(nil)
 	subject := k.conn.n.replay(a.job.ID)
 	if !a.job.Stream {
 		m := replayMessage{kind: replayStarted, attempt: a.kept.attempt, first: first, data: about}
@@ -270,18 +270,22 @@ func (a *Attempt) markReplay(e ending) {
 
 // replayAbout is what a started message says.
 type replayAbout struct {
-	Worker  string
-	Started time.Time
+	Worker   string
+	Started  time.Time
+	Instance string // an address at which nobody answers once the worker is dead
 }
 
 const (
 	aboutWorker  = 1
 	aboutStarted = 2 // unix milliseconds
+
+	aboutInstance = 3
 )
 
 func (s replayAbout) encode(dst []byte) []byte {
 	dst = appendText(dst, aboutWorker, s.Worker)
-	return appendNumber(dst, aboutStarted, s.Started.UnixMilli())
+	dst = appendNumber(dst, aboutStarted, s.Started.UnixMilli())
+	return appendText(dst, aboutInstance, s.Instance)
 }
 
 func decodeReplayAbout(b []byte) (s replayAbout, err error) {
@@ -291,6 +295,8 @@ func decodeReplayAbout(b []byte) (s replayAbout, err error) {
 			s.Worker = string(v)
 		case aboutStarted:
 			s.Started = time.UnixMilli(number[int64](v)).UTC()
+		case aboutInstance:
+			s.Instance = string(v)
 		}
 	})
 	return s, err

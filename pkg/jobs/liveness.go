@@ -46,6 +46,7 @@ type liveness struct {
 	mu    sync.Mutex
 	heard map[string]time.Time
 	gone  map[string]bool // nobody answers at the address
+	died  uint64          // how often that was found
 }
 
 func newLiveness() *liveness {
@@ -68,7 +69,15 @@ func (l *liveness) seen(worker string, now time.Time) {
 func (l *liveness) lost(worker string) {
 	l.mu.Lock()
 	l.gone[worker] = true
+	l.died++
 	l.mu.Unlock()
+}
+
+// deaths returns how often a worker was found gone.
+func (l *liveness) deaths() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.died
 }
 
 // excuse treats all workers as heard now: it was this side that did not listen.

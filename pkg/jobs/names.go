@@ -85,7 +85,17 @@ func (n names) acksSub(frontend string) string { return n.ns + ".acks." + fronte
 
 // Control, liveness and hints: core messages, never stored.
 
-func (n names) control(worker string) string      { return n.ns + ".control." + worker }
+func (n names) control(worker string) string { return n.ns + ".control." + worker }
+
+// instance is an address of one start of a worker: another start under the same name
+// has another.
+func (n names) instance(worker string, start ID) string {
+	return n.control(worker) + "." + start.String()
+}
+
+// sweeping is an address of whoever looks after kept jobs.
+func (n names) sweeping(id ID) string { return n.ns + ".sweeping." + id.String() }
+
 func (n names) cancel() string                    { return n.ns + ".cancel" }
 func (n names) abort() string                     { return n.ns + ".abort" }
 func (n names) aliveWorker(worker string) string  { return n.ns + ".alive.worker." + worker }
@@ -127,6 +137,10 @@ func (n names) metadata(tenant string, id ID) string { return n.keptPrefix(tenan
 func (n names) keptPart(tenant string, id ID, part int) string {
 	return n.keptPrefix(tenant, id) + "p" + strconv.Itoa(part)
 }
+
+// sweep is the lease of whoever looks after kept jobs.
+func (n names) sweep() string { return n.ns + ".kept.sweep" }
+
 func (n names) keptAll(tenant string, id ID) string { return n.keptPrefix(tenant, id) + "*" }
 
 // recordOf is where a job's record is.
