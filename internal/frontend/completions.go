@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -158,10 +159,14 @@ func parseKeptQuery(fc *fiber.Ctx) (jobs.KeptQuery, error) {
 	if err != nil {
 		return jobs.KeptQuery{}, err
 	}
+	metadata, err := metadataParams(fc)
+	if err != nil {
+		return jobs.KeptQuery{}, err
+	}
 	args := fc.Request().URI().QueryArgs()
 	q := jobs.KeptQuery{
 		SmallBody: true, Limit: list.limit, Descending: list.order == protocol.Descending,
-		Model: string(args.Peek("model")), Metadata: metadataParams(fc), Status: jobs.KeptStatus(args.Peek("status")),
+		Model: string(args.Peek("model")), Metadata: metadata, Status: jobs.KeptStatus(args.Peek("status")),
 	}
 	if list.after != "" {
 		id, ok := parseCompletionID(list.after)
@@ -200,13 +205,29 @@ func (s *Server) updateCompletion(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
-	// Doing it again changes nothing, so whose the key is does not matter.
-	if _, err := s.claim(fc, c, sum(body), c.param); err != nil {
+	if err := s.claimChange(fc, c, sum(body), id); err != nil {
 		return err
 	}
 	return s.answerKept(fc, c, func(ctx context.Context) (*jobs.Kept, error) {
 		return s.client.SetMetadata(ctx, c.key.Tenant, id, metadata)
 	})
+}
+
+// claimChange ties the request's Idempotency-Key to a change of a completion, once that
+// is known to be there. Doing it again changes nothing, so whose the key is does not
+// matter.
+func (s *Server) claimChange(fc *fiber.Ctx, c *call, body [sha256.Size]byte, id jobs.ID) error {
+	key, err := idempotencyKey(fc)
+	if err != nil || key == "" {
+		return err
+	}
+	ctx, cancel := s.within(queueWait)
+	defer cancel()
+	if _, err := s.client.Kept(ctx, c.key.Tenant, id, jobs.KeptOptions{}); err != nil {
+		return keptError(c, err)
+	}
+	_, err = s.claim(fc, c, body, c.param)
+	return err
 }
 
 // deleteCompletion answers DELETE /v1/chat/completions/{id}. One that still runs is
@@ -255,7 +276,7 @@ func (s *Server) cancelCompletion(fc *fiber.Ctx, c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.claim(fc, c, sum(nil), c.param); err != nil {
+	if err := s.claimChange(fc, c, sum(nil), id); err != nil {
 		return err
 	}
 	return s.answerKept(fc, c, func(ctx context.Context) (*jobs.Kept, error) {

@@ -22,7 +22,14 @@ const (
 
 // idempotencyKey returns the request's Idempotency-Key, "" if there is none.
 func idempotencyKey(fc *fiber.Ctx) (string, error) {
-	key := fc.Request().Header.Peek("Idempotency-Key")
+	keys := fc.Request().Header.PeekAll("Idempotency-Key")
+	if len(keys) == 0 {
+		return "", nil
+	}
+	key := keys[0]
+	if len(keys) > 1 {
+		return "", protocol.ErrInvalid("", "invalid_idempotency_key", "The request has %d Idempotency-Key headers, and may have one.", len(keys))
+	}
 	if len(key) > longestIdempotencyKey {
 		return "", protocol.ErrInvalid("", "invalid_idempotency_key",
 			"The Idempotency-Key is too long: it has %d characters, and the limit is %d.", len(key), longestIdempotencyKey)

@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -150,4 +151,36 @@ func (w *watcher) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.open)
+}
+
+// Two keys are none: which one counts would be a guess.
+func TestTwoKeys(t *testing.T) {
+	r := start(t, anyone(), teller)
+	for _, second := range []string{"b", "a"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+completions, strings.NewReader(plainRequest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header["Idempotency-Key"] = []string{"a", second}
+		resp, err := r.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		wantError(t, resp, body, http.StatusBadRequest, invalid, "invalid_idempotency_key")
+	}
+}
+
+// A change of what is not there is 404 and leaves its key free.
+func TestKeyOfAnUnknownCompletion(t *testing.T) {
+	r := start(t, anyone(), teller)
+	unknown := completions + "/chatcmpl-" + jobs.NewID().String()
+	for path, body := range map[string]string{unknown: `{"metadata":{"a":"b"}}`, unknown + "/cancel": ""} {
+		resp, got := r.do(http.MethodPost, path, body, "Idempotency-Key", path)
+		wantError(t, resp, got, http.StatusNotFound, invalid, "")
+		if resp, got := r.post(plainRequest, "Idempotency-Key", path); resp.StatusCode != http.StatusOK {
+			t.Errorf("the key is taken: %d %s", resp.StatusCode, got)
+		}
+	}
 }

@@ -81,19 +81,34 @@ func valueError(name, got string, values ...string) error {
 		strings.ToValidUTF8(got[:min(len(got), 256)], ""), strings.Join(values[:last], "', '"), and, values[last])
 }
 
-// metadataParams reads metadata[key]=value as often as it is there.
-func metadataParams(fc *fiber.Ctx) map[string]string {
+// metadataParams reads metadata[key]=value as often as it is there. What looks like
+// it and is not is refused: ignored, it would select everything.
+func metadataParams(fc *fiber.Ctx) (map[string]string, error) {
 	var metadata map[string]string
 	for name, value := range fc.Request().URI().QueryArgs().All() {
-		key, ok := strings.CutPrefix(string(name), "metadata[")
-		if key, closed := strings.CutSuffix(key, "]"); ok && closed {
-			if metadata == nil {
-				metadata = make(map[string]string)
-			}
-			metadata[key] = string(value)
+		rest, ok := strings.CutPrefix(string(name), "metadata")
+		if !ok || rest != "" && !strings.ContainsAny(rest[:1], "[]{}.:") {
+			continue // another parameter
 		}
+		param := strings.ToValidUTF8(string(name[:min(len(name), 256)]), "")
+		if rest == "" {
+			return nil, protocol.ErrInvalid(param, "invalid_type",
+				"Invalid type for 'metadata': expected an object, but got a string instead. Filter by metadata[key]=value.")
+		}
+		key, opened := strings.CutPrefix(rest, "[")
+		key, closed := strings.CutSuffix(key, "]")
+		if !opened || !closed || key == "" || strings.ContainsAny(key, "[]") {
+			return nil, protocol.ErrInvalid(param, "invalid_value", "Invalid parameter: '%s'. Filter by metadata[key]=value.", param)
+		}
+		if have, twice := metadata[key]; twice && have != string(value) {
+			return nil, protocol.ErrInvalid(param, "invalid_value", "Invalid parameter: '%s' has two values.", param)
+		}
+		if metadata == nil {
+			metadata = make(map[string]string)
+		}
+		metadata[key] = string(value)
 	}
-	return metadata
+	return metadata, nil
 }
 
 // checkAfter refuses a cursor that is no id of what is listed: read as the beginning,
