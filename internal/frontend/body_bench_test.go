@@ -14,6 +14,7 @@ type chunks struct{ event jobs.Event }
 func (c *chunks) Next(time.Duration) (jobs.Event, error) { return c.event, nil }
 func (c *chunks) Ready() bool                            { return false }
 func (c *chunks) Close()                                 {}
+func (c *chunks) Stored() bool                           { return true }
 
 // nowhere is a socket that takes everything.
 type nowhere struct{ net.Conn }

@@ -67,6 +67,7 @@ type call struct {
 type events interface {
 	Next(wait time.Duration) (jobs.Event, error)
 	Ready() bool
+	Stored() bool // the queue took the job
 	Close()
 }
 
@@ -156,7 +157,7 @@ func (c *call) final(e *protocol.Error) *protocol.Error {
 	if c.reading == nil || !c.reading.keyed {
 		return e
 	}
-	if own, ok := c.stream.(*jobs.Stream); ok && !own.Stored() {
+	if !c.stream.Stored() {
 		return e
 	}
 	last := *e

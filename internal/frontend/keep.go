@@ -209,6 +209,9 @@ func (s *Server) follow(fc *fiber.Ctx, c *call, stream bool) error {
 	if errors.Is(err, jobs.ErrEventsGone) {
 		return errEventsGone(c.reading.env.ID).Wrap(err)
 	}
+	if errors.Is(err, jobs.ErrNotKept) && c.reading.keyed { // the request before this one was just refused
+		return protocol.ErrOverloaded(time.Second).Wrap(err)
+	}
 	if err != nil {
 		return keptError(c, err)
 	}

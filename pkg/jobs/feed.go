@@ -42,6 +42,8 @@ type feed struct {
 	handed bool     // the reader got an event from here
 	over   bool     // it got the final one
 	silent time.Duration
+
+	doubted bool // the job was looked for
 	broken uint64 // how often the connection was, when it last read what is stored
 
 	pending []replayMessage // came live and are not offered yet
@@ -127,7 +129,7 @@ func (f *feed) run(ctx context.Context) {
 		case errors.Is(err, ErrEventsGone):
 			f.fail(errEventsLost())
 		case errors.Is(err, ErrNotKept):
-			f.fail(errRevoked())
+			f.fail(f.unkept(ctx))
 		default:
 			f.cl.log.Warn("kept job is not followed for now", "job_id", f.id.String(), "error", err)
 			select {
@@ -230,9 +232,10 @@ func (f *feed) listened(ctx context.Context) (more bool, err error) {
 // doubt looks for what a silent job may have said or become.
 func (f *feed) doubt(ctx context.Context) error {
 	f.silent = min(2*f.silent, silentMost)
-	if f.silent < silentLost {
+	if f.silent < silentLost && (f.doubted || f.cursor.attempt != 0) {
 		return f.look(ctx)
 	}
+	f.doubted = true // a job that nobody heard of may have been refused, or its frontend died
 	k, err := f.cl.kept(ctx, f.tenant, f.id, KeptOptions{Hidden: true})
 	if err == nil && k.Result != nil {
 		f.settle(k.Result)
@@ -259,6 +262,16 @@ func (f *feed) room(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// unkept says why there is no record any more: the job was deleted, or the queue
+// never took it and whoever submitted it was told so.
+func (f *feed) unkept(ctx context.Context) *protocol.Error {
+	if r, err := f.cl.conn.resultIfAny(ctx, f.tenant, f.id); err != nil || r != nil {
+		return errRevoked()
+	}
+	f.out.refused.Store(true)
+	return protocol.ErrOverloaded(f.cl.depth.retryAfter(poolClass{f.job.Pool, f.job.Class}))
 }
 
 // hand gives the reader an event of the job.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,8 @@ type Replay struct {
 
 	cancel context.CancelFunc
 	done   chan struct{} // closed when nothing is added any more
+
+	refused atomic.Bool // the queue never took the job
 
 	mu     sync.Mutex
 	queue  []Event
@@ -129,6 +132,9 @@ func (r *Replay) take() (e Event, ok bool, err error) {
 	signal(r.room)
 	return e, true, nil
 }
+
+// Stored reports whether the queue took the job, as far as is known.
+func (r *Replay) Stored() bool { return !r.refused.Load() }
 
 // Ready reports whether Next has an event without waiting.
 func (r *Replay) Ready() bool {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -184,6 +186,13 @@ func TestKeptIsNeverLost(t *testing.T) {
 		cl := r.client()
 		j := recordedJob(0)
 		r.record(j)
+		lives, err := r.conn.nc.Subscribe(r.conn.n.wanted("front"), func(m *nats.Msg) { _ = m.Respond(nil) })
+		if err == nil {
+			err = r.conn.flush(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		if k := r.kept(cl, j); k.Status != KeptQueued {
 			t.Fatalf("being submitted: %+v", k)
 		}
@@ -195,6 +204,7 @@ func TestKeptIsNeverLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		rec.stored = rec.stored.Add(-30 * time.Second) // as if it had been written then
+		defer func() { _ = lives.Unsubscribe() }()
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {

@@ -275,3 +275,61 @@ func TestBodyGoneFailsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Whoever joins a job that the queue refused is told the same as its submitter, soon,
+// and nothing is kept of it.
+func TestJoinRefusedJob(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl, other := r.client(), r.client()
+		j := newJob("{}")
+		j.Keep = &Keep{Hidden: true, Repeat: true}
+		own, err := r.conn.putRecord(t.Context(), j, r.message(j))
+		if err != nil || !own {
+			t.Fatal(own, err)
+		}
+		var joined []*Replay
+		for _, cl := range []*Client{cl, other} {
+			joined = append(joined, r.follow(cl, j, 0))
+		}
+		cl.withdrawRecord(j.Tenant, j.ID) // as its submitter does
+		for _, p := range joined {
+			e, err := p.Next(3 * time.Second)
+			if err != nil || e.Kind != Failed || e.Failed().Status != 503 || e.Failed().Code != "server_is_overloaded" || p.Stored() {
+				t.Errorf("%+v, %v", e, err)
+			}
+		}
+		if _, err := cl.Kept(t.Context(), j.Tenant, j.ID, KeptOptions{Hidden: true}); !errors.Is(err, ErrNotKept) {
+			t.Errorf("kept: %v", err)
+		}
+	})
+}
+
+// The job of a frontend that died between record and queue is queued as soon as
+// somebody asks; one whose frontend lives is left to it.
+func TestSubmitterDiesBeforeTheQueue(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		died, cl := r.client(), r.client()
+		j := newJob("{}")
+		j.Keep = &Keep{}
+		payload, _, err := died.encode(t.Context(), j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own, err := r.conn.putRecord(t.Context(), j, payload); err != nil || !own {
+			t.Fatal(own, err)
+		}
+		if k := r.kept(cl, j); k.Status != KeptQueued || r.waiting(Interactive) != 0 {
+			t.Fatalf("its frontend lives: %+v, %d in the queue", k, r.waiting(Interactive))
+		}
+		died.conn.nc.Close()
+		began := time.Now()
+		r.worker(1, say(event("x", ""), event("", "stop")))
+		p := r.follow(cl, j, 0)
+		if _, err := p.Next(5 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("answered after %s", took)
+		}
+	})
+}

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// beingSubmitted is how long a job may take from its record to the queue.
+	// beingSubmitted is how long a job may take from its record to the queue, while
+	// the frontend lives that submits it.
 	beingSubmitted = 5 * time.Second
 	// secondLook is the pause before a job that was not found is looked for again.
 	secondLook = 250 * time.Millisecond
@@ -58,8 +59,11 @@ func (cl *Client) locate(ctx context.Context, k *Kept, rec *record) error {
 		if r != nil {
 			return k.end(r)
 		}
-		if time.Since(rec.stored).Abs() < beingSubmitted || time.Since(seen.heard).Abs() < stillHeard {
+		if time.Since(seen.heard).Abs() < stillHeard {
 			return nil
+		}
+		if time.Since(rec.stored).Abs() < beingSubmitted && !cl.conn.nobodyAt(ctx, cl.conn.n.wanted(rec.frontend)) {
+			return nil // whoever wrote the record lives, and is about to publish
 		}
 		if again {
 			err := cl.conn.submitAgain(ctx, rec)

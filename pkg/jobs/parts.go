@@ -72,7 +72,7 @@ func (c *Conn) storePart(ctx context.Context, stream, subject string, part []byt
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
-	err = c.persist(ctx, "store body", func(ctx context.Context) error {
+	err = c.persistWrite(ctx, "store body", func(ctx context.Context) error {
 		ack, err := c.js.Publish(ctx, subject, part, options...)
 		switch {
 		case err == nil:

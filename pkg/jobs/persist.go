@@ -59,6 +59,37 @@ func (c *Conn) persist(ctx context.Context, what string, f func(ctx context.Cont
 	}
 }
 
+// roomWait is how long a write is tried on a server that has no room for it.
+const roomWait = 10 * time.Second
+
+// persistWrite is persist for what a server needs room for: one that has none, as with
+// a full disk, is an error after a while, which the log shows. What is written may be
+// all that keeps a worker's slot.
+func (c *Conn) persistWrite(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	var full time.Time
+	var refused error
+	err := c.persist(ctx, what, func(ctx context.Context) error {
+		err := f(ctx)
+		if !hasCode(err, codeInsufficient) {
+			full = time.Time{}
+			return err
+		}
+		if full.IsZero() {
+			full = time.Now()
+		}
+		if time.Since(full) < roomWait {
+			return err
+		}
+		refused = err
+		return nil
+	})
+	if refused != nil {
+		c.log.Error("server has no room", "operation", what, "error", refused)
+		return refused
+	}
+	return err
+}
+
 // transient reports whether asking again can help: the connection or a leader is
 // away, peers are still arriving, or another process was in the middle of the same.
 func transient(err error) bool {

@@ -147,7 +147,7 @@ func decodeResult(b []byte) (r *Result, ref *bodyRef, err error) {
 // PutResult stores a result if there is none yet, and reports whether it did: the
 // first one stands, and won is false for any other. A ttl above 0 ends it earlier
 // than Config.KeepResults. It keeps trying while NATS is away, until ctx ends; a
-// server whose disk is full is an error.
+// server that has no room for ten seconds, as with a full disk, is an error.
 func (c *Conn) PutResult(ctx context.Context, tenant, group, name string, r *Result, ttl time.Duration) (won bool, err error) {
 	var ref *bodyRef
 	writer := NewID()
@@ -182,7 +182,7 @@ func (c *Conn) putFirst(ctx context.Context, what, stream string, m *nats.Msg, t
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
 	unsure := false
-	err = c.persist(ctx, what, func(ctx context.Context) error {
+	err = c.persistWrite(ctx, what, func(ctx context.Context) error {
 		_, err := c.js.PublishMsg(ctx, m, options...)
 		switch {
 		case err == nil:
