@@ -129,8 +129,17 @@ func (s *Server) submitKept(fc *fiber.Ctx, c *call, job *jobs.Job) error {
 		return queueError(err)
 	}
 	c.dropBody(fc)
-	c.watch(stream)
-	return c.answer(fc, job.Stream)
+	if !job.Stream {
+		c.watch(stream)
+		return c.answer(fc, false)
+	}
+	tenant, id := c.key.Tenant, c.id
+	c.watch(&rereading{first: stream, follow: func() (events, error) {
+		ctx, cancel := s.within(queueWait)
+		defer cancel()
+		return s.client.Follow(ctx, tenant, id, 0)
+	}})
+	return c.answer(fc, true)
 }
 
 // sweepMargin is how much longer than its time a job may be there that has not ended.

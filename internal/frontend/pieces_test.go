@@ -40,8 +40,9 @@ func (s *told) Next(time.Duration) (jobs.Event, error) {
 	return e, nil
 }
 
-func (s *told) Ready() bool { return len(s.events) > 0 }
-func (s *told) Close()      {}
+func (s *told) Ready() bool  { return len(s.events) > 0 }
+func (s *told) Close()       {}
+func (s *told) Stored() bool { return true }
 
 // TestPieces holds that an answer leaves in as few writes as its size allows, whole
 // and in order, and that its end goes with its last piece.

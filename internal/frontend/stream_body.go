@@ -120,7 +120,9 @@ func (b *body) interrupted(err error) error {
 
 // fail puts the closing frame of a stream that cannot go on.
 func (b *body) fail(e *protocol.Error) {
-	b.call.status, b.call.err = e.Status, e
+	if c := b.call; c.reading == nil || !c.reading.retrieved { // else it was read as it is
+		c.status, c.err = e.Status, e
+	}
 	b.call.stream.Close() // the job is not wanted any more, if it still runs
 	b.rest, b.last = append(e.AppendEvent(nil), protocol.Done...), true
 }

@@ -43,8 +43,8 @@ type feed struct {
 	over   bool     // it got the final one
 	silent time.Duration
 
-	doubted bool // the job was looked for
-	broken uint64 // how often the connection was, when it last read what is stored
+	doubted bool   // the job was looked for
+	broken  uint64 // how often the connection was, when it last read what is stored
 
 	pending []replayMessage // came live and are not offered yet
 	retried bool            // the first of them showed a gap, which was read since
