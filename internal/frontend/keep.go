@@ -147,8 +147,17 @@ const sweepMargin = 2 * time.Hour
 
 // sweepKept looks after kept jobs that nobody reads, as long as the server runs.
 func (s *Server) sweepKept() {
+	ctx, cancel := context.WithCancel(s.root)
+	defer cancel()
+	s.wg.Go(func() {
+		defer cancel()
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+		}
+	})
 	cfg := s.cfg.Load()
-	s.client.Sweep(s.root, max(cfg.BackgroundTimeout, cfg.RequestTimeout, 24*time.Hour)+sweepMargin)
+	s.client.Sweep(ctx, max(cfg.BackgroundTimeout, cfg.RequestTimeout, 24*time.Hour)+sweepMargin)
 }
 
 // accepted answers a background request whose job is stored.

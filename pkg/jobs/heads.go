@@ -125,7 +125,10 @@ func (h *heads) pull(ctx context.Context, wait time.Duration, f func(head)) (n i
 
 // close tells the server that nobody reads any more; otherwise it would find out.
 func (h *heads) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	if h.c.Ready() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = h.c.js.DeleteConsumer(ctx, h.stream, h.consumer.CachedInfo().Name)
 }

@@ -148,7 +148,7 @@ func (l *sweepLeaseHeld) renew(ctx context.Context) error {
 // release lets others find out at once that nobody sweeps.
 func (l *sweepLeaseHeld) release(ctx context.Context) {
 	_ = l.sub.Unsubscribe()
-	if l.seq == 0 {
+	if l.seq == 0 || l.c.Ready() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
