@@ -2,7 +2,8 @@
 
 GO       ?= go
 FUZZTIME ?= 20s
-PKGS     ?= ./...
+# Packages run in this order: those that take longest must not begin last.
+PKGS     ?= ./pkg/jobs ./internal/e2e ./internal/frontend ./internal/batch ./...
 
 # Packages start NATS clusters and build race-instrumented binaries: two of them side by
 # side are what two busy cores can carry without a timeout that means nothing.
@@ -58,6 +59,10 @@ fuzz: ## Each fuzzer for FUZZTIME (20s)
 .PHONY: bench
 bench: ## The benchmarks, five times each: compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 -p 1 -timeout 60m $(PKGS)
+
+.PHONY: allocs
+allocs: ## Fail if the hot path allocates more often than bench/allocs/allowed.txt says
+	$(GO) run ./bench/allocs
 
 .PHONY: integration
 integration: ## The whole system in containers; without an engine it fails
