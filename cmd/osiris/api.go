@@ -13,14 +13,6 @@ import (
 	"github.com/osiris/osiris/internal/service"
 )
 
-// Exit codes of the commands, beside 0.
-const (
-	exitFailed      = 1   // it did not work
-	exitUsage       = 2   // what was asked for makes no sense
-	exitLinesFailed = 3   // the batch has ended, and not every line has an answer
-	exitInterrupted = 130 // as shells say it
-)
-
 // apiFlags say which server a command talks to.
 type apiFlags struct {
 	BaseURL string `name:"base-url" help:"Base URL of the API (OSIRIS_BASE_URL, OPENAI_BASE_URL, http://127.0.0.1:8080/v1)." placeholder:"URL"`
@@ -69,7 +61,7 @@ func (e *exitError) Error() string { return e.text }
 // exitOf says what went wrong, if anything, and returns the exit code.
 func exitOf(err error, explain func(error) string, std service.IO) int {
 	if err == nil {
-		return 0
+		return exitDone
 	}
 	if errors.Is(err, service.ErrSignal) {
 		return exitInterrupted

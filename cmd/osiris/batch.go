@@ -25,7 +25,7 @@ type batch struct {
 type batchList struct {
 	apiFlags `embed:""`
 
-	Limit int  `help:"How many." default:"20"`
+	Limit int  `help:"How many (20)." default:"20" placeholder:"N"`
 	JSON  bool `name:"json" help:"As JSON."`
 }
 
@@ -55,7 +55,7 @@ func (c *batchList) run(ctx context.Context, std service.IO) int {
 type batchGet struct {
 	apiFlags `embed:""`
 
-	ID   string `arg:"" help:"Its id."`
+	ID   string `arg:"" help:"Its id, as submit and list show it."`
 	JSON bool   `name:"json" help:"As JSON."`
 }
 
@@ -72,7 +72,7 @@ func (c *batchGet) run(ctx context.Context, std service.IO) int {
 type batchCancel struct {
 	apiFlags `embed:""`
 
-	ID string `arg:"" help:"Its id."`
+	ID string `arg:"" help:"Its id, as submit and list show it."`
 }
 
 func (c *batchCancel) run(ctx context.Context, std service.IO) int {
@@ -89,7 +89,7 @@ func (c *batchCancel) run(ctx context.Context, std service.IO) int {
 type batchResults struct {
 	apiFlags `embed:""`
 
-	ID     string `arg:"" help:"Its id."`
+	ID     string `arg:"" help:"Its id, as submit and list show it."`
 	Output string `help:"Where the answers go (ID.output.jsonl), errors beside it; - is standard output." placeholder:"FILE" short:"o"`
 	Wait   bool   `help:"Wait until it has ended." short:"w"`
 }

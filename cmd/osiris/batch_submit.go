@@ -28,7 +28,7 @@ type batchSubmit struct {
 	System   string            `help:"System message before each prompt, with columns too." placeholder:"TEXT" short:"s"`
 	Option   map[string]string `help:"Further members of each request made of a .csv or .txt, such as max_tokens=100." placeholder:"NAME=VALUE" mapsep:"none"`
 	Metadata map[string]string `help:"Pairs to know the batch by." placeholder:"KEY=VALUE" mapsep:"none"`
-	Window   string            `help:"How long it may take." default:"24h" placeholder:"TIME"`
+	Window   string            `help:"How long it may take (24h)." default:"24h" placeholder:"TIME"`
 	Mixed    bool              `help:"The server takes several models in one file."`
 	Key      string            `name:"idempotency-key" help:"Submitting again with the same key is the same batch." placeholder:"KEY"`
 }

@@ -124,7 +124,7 @@ func TestBatchWithFailedLines(t *testing.T) {
 	file := writeFile(t, "q.jsonl", requests(2, "")+strings.Replace(requests(1, `,"metadata":{"echo_error":"400"}`), "r0", "bad", 1))
 	output := filepath.Join(t.TempDir(), "o.jsonl")
 	got := r.command(t, r.url, "", "batch", "submit", "-w", "-o", output, file)
-	if got.code != exitLinesFailed || !strings.Contains(got.stderr, "1 request has no answer") {
+	if got.code != exitUnanswered || !strings.Contains(got.stderr, "1 request has no answer") {
 		t.Errorf("%+v", got)
 	}
 	if said := answers(t, readFile(t, output)); len(said) != 2 {
@@ -242,7 +242,7 @@ func TestBatchOnTheServer(t *testing.T) {
 	}
 	output := filepath.Join(t.TempDir(), "o.jsonl")
 	got = r.command(t, r.url, "", "batch", "results", "-w", "-o", output, id)
-	if got.code != exitLinesFailed || !strings.Contains(got.stderr, "the batch is cancelled") {
+	if got.code != exitUnanswered || !strings.Contains(got.stderr, "the batch is cancelled") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -92,9 +92,9 @@ func collect(ctx context.Context, api *client.Client, b *client.Batch, output, e
 	fmt.Fprintf(std.Stderr, "%s: %d of %d requests answered%s\n", b.ID, b.Counts.Completed, b.Counts.Total, tokens(b.Usage))
 	switch {
 	case b.Counts.Completed < b.Counts.Total:
-		return &exitError{exitLinesFailed, fmt.Sprintf("the batch is %s, and %s no answer", b.Status, without(b.Counts))}
+		return &exitError{exitUnanswered, fmt.Sprintf("the batch is %s, and %s no answer", b.Status, without(b.Counts))}
 	case b.Status != "completed":
-		return &exitError{exitLinesFailed, "the batch is " + b.Status}
+		return &exitError{exitUnanswered, "the batch is " + b.Status}
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func refused(b *client.Batch, where string, std service.IO) error {
 	for _, e := range b.Errors.Data {
 		fmt.Fprintln(std.Stderr, faultText(firstOf(where, "line "), e.Line, e.Code, e.Message))
 	}
-	return &exitError{exitFailed, b.ID + " has failed: the server refused its file"}
+	return &exitError{exitUnanswered, b.ID + " has failed: the server refused its file"}
 }
 
 // download stores a file at path, or writes it to standard output.

@@ -24,7 +24,7 @@ func (c *configCheck) run(_ context.Context, std service.IO) int {
 	}
 	cfg, ok := service.LoadConfig(name, options, std)
 	if !ok {
-		return 1
+		return exitFailed
 	}
 	source := cfg.File
 	if source == "" {

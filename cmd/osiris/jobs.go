@@ -39,8 +39,8 @@ type jobsList struct {
 	Tenant string `help:"Only those of this tenant." placeholder:"TENANT"`
 	Model  string `help:"Only those for this model." placeholder:"MODEL"`
 	State  string `help:"Only those that are queued, running, finished, failed, cancelled or lost." enum:",queued,running,finished,failed,cancelled,lost" default:"" placeholder:"STATE"`
-	Since  string `help:"How far to look back: 30m, 24h, 7d." default:"1h" placeholder:"TIME"`
-	Limit  int    `help:"How many." default:"50" placeholder:"N"`
+	Since  string `help:"How far to look back: 30m, 24h, 7d (1h)." default:"1h" placeholder:"TIME"`
+	Limit  int    `help:"How many (50)." default:"50" placeholder:"N"`
 	JSON   bool   `name:"json" help:"As JSON."`
 }
 

@@ -48,7 +48,7 @@ func TestFailedJobsOfEveryKind(t *testing.T) {
 		return `{"model":"echo?error=400","messages":[{"role":"user","content":"Hello!"}]` + more + `}`
 	}
 	batch := r.command(t, r.url, requests(1, `,"metadata":{"echo_error":"400"}`), "batch", "submit", "-", "-w", "-o", "-")
-	if batch.code != exitLinesFailed {
+	if batch.code != exitUnanswered {
 		t.Fatalf("%+v", batch)
 	}
 	list := r.jobs(t, "list", "--json")

@@ -37,7 +37,7 @@ type queueFlags struct {
 func (q *queueFlags) with(ctx context.Context, std service.IO, f func(context.Context, *local.Queue) error) int {
 	cfg, ok := q.load(std)
 	if !ok {
-		return 1
+		return exitFailed
 	}
 	return withQueue(ctx, std, cfg, 0, f)
 }
@@ -61,18 +61,17 @@ func withQueue(ctx context.Context, std service.IO, cfg *config.Config, more tim
 	if err == nil {
 		err = errors.Join(f(ctx, queue), queue.Close())
 	}
-	if err != nil {
-		fmt.Fprintf(std.Stderr, "%s: %v\n", name, err)
-		return 1
+	if err != nil && errors.Is(context.Cause(ctx), service.ErrSignal) {
+		return exitInterrupted
 	}
-	return 0
+	return exitOf(err, error.Error, std)
 }
 
 type keysCreate struct {
 	queueFlags `embed:""`
 
 	Name    string   `help:"What the key is called in lists." placeholder:"NAME"`
-	Tenant  string   `help:"Who pays." default:"default" placeholder:"TENANT"`
+	Tenant  string   `help:"Who pays (default)." default:"default" placeholder:"TENANT"`
 	Models  []string `help:"Models it may use, comma separated. Without it: every model." placeholder:"MODEL"`
 	Expires string   `help:"When it ends: 720h, 30d, 2027-01-31 or a time as in RFC 3339." placeholder:"WHEN"`
 }
@@ -81,7 +80,7 @@ func (c *keysCreate) run(ctx context.Context, std service.IO) int {
 	expires, err := parseExpiry(c.Expires, time.Now())
 	if err != nil {
 		fmt.Fprintf(std.Stderr, "%s: --expires: %v\n", name, err)
-		return 2
+		return exitUsage
 	}
 	spec := jobs.KeySpec{Name: c.Name, Tenant: c.Tenant, Models: c.Models, Expires: expires}
 	return c.with(ctx, std, func(ctx context.Context, q *local.Queue) error {

@@ -50,7 +50,7 @@ func main() {
 // run is the program. It returns its exit code when ctx ended or the work is done.
 func run(ctx context.Context, args []string, std service.IO) int {
 	var c commands
-	parsed, code, done := service.Parse(&c, name, "OpenAI chat completions from a durable queue.", args, std)
+	parsed, code, done := service.Parse(&c, name, description, args, std)
 	if done {
 		return code
 	}
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, std service.IO) int {
 		return cmd.run(ctx, std)
 	}
 	fmt.Fprintln(std.Stderr, name+": no such command")
-	return 2
+	return exitUsage
 }
 
 type versionCmd struct{}
@@ -104,7 +104,7 @@ func (c *up) run(ctx context.Context, std service.IO) int {
 	}
 	cfg, ok := service.LoadConfig(name, options, std)
 	if !ok {
-		return 1
+		return exitFailed
 	}
 	if c.Healthcheck {
 		return service.Healthcheck(ctx, cfg, std)

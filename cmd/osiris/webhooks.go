@@ -27,17 +27,17 @@ type webhooksCreate struct {
 
 	URL    string   `arg:"" name:"url" help:"Where events are posted to. It begins with https:// unless webhooks.allow_private is set."`
 	Event  []string `help:"Type of event to send, such as batch.completed. Several: repeat it, or separate by commas. Without it: all." placeholder:"TYPE"`
-	Tenant string   `help:"Whose events." default:"default" placeholder:"TENANT"`
+	Tenant string   `help:"Whose events (default)." default:"default" placeholder:"TENANT"`
 }
 
 func (c *webhooksCreate) run(ctx context.Context, std service.IO) int {
 	cfg, ok := c.load(std)
 	if !ok {
-		return 1
+		return exitFailed
 	}
 	if err := webhook.CheckURL(c.URL, cfg.Webhooks.AllowPrivate); err != nil {
 		fmt.Fprintf(std.Stderr, "%s: url: %v\n", name, err)
-		return 2
+		return exitUsage
 	}
 	spec := jobs.WebhookSpec{URL: c.URL, Tenant: c.Tenant, Events: c.Event}
 	return withQueue(ctx, std, cfg, 0, func(ctx context.Context, q *local.Queue) error {
@@ -111,7 +111,7 @@ type webhooksTest struct {
 func (c *webhooksTest) run(ctx context.Context, std service.IO) int {
 	cfg, ok := c.load(std)
 	if !ok {
-		return 1
+		return exitFailed
 	}
 	return withQueue(ctx, std, cfg, cfg.Webhooks.Timeout, func(ctx context.Context, q *local.Queue) error {
 		r, err := q.TestWebhook(ctx, c.ID)

@@ -42,6 +42,8 @@ func (a *asking) events(resp *http.Response, heard, got func()) error {
 		switch {
 		case errors.Is(err, protocol.ErrLineTooLong):
 			return fmt.Errorf("read answer: %w", err)
+		case err == io.EOF && a.answer.FinishReason != "" && !a.kept:
+			return nil // a server that does not write [DONE]
 		case err == io.EOF:
 			return &brokenError{io.ErrUnexpectedEOF}
 		case err != nil:
@@ -87,7 +89,9 @@ func (a *asking) take(data []byte) error {
 		return fmt.Errorf("the answer is not what OpenAI's API says: %w", err)
 	}
 	if len(s.Error) > 0 && string(s.Error) != "null" {
-		return readStreamError(s.Error)
+		told := readErrorObject(s.Error)
+		told.NoRetry = true
+		return &streamError{told}
 	}
 	a.name(s.ID)
 	if a.gone {
@@ -146,19 +150,6 @@ type streamError struct{ cause *protocol.Error }
 
 // Error implements error.
 func (e *streamError) Error() string { return e.cause.Error() }
-
-func readStreamError(data json.RawMessage) error {
-	var e struct {
-		Message string `json:"message"`
-		Type    string `json:"type"`
-		Code    any    `json:"code"`
-	}
-	if json.Unmarshal(data, &e) != nil || e.Message == "" {
-		e.Message = string(data)
-	}
-	code, _ := e.Code.(string)
-	return &streamError{&protocol.Error{Message: e.Message, Type: e.Type, Code: code, NoRetry: true}}
-}
 
 // hearing is a reader that tells when something came.
 type hearing struct {

@@ -215,21 +215,13 @@ func refusal(resp *http.Response) *protocol.Error {
 		Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()),
 		NoRetry: resp.Header.Get("X-Should-Retry") == "false",
 	}
-	var answer struct {
-		Error struct {
-			Message string `json:"message"`
-			Type    string `json:"type"`
-			Param   any    `json:"param"`
-			Code    any    `json:"code"`
-		} `json:"error"`
-	}
-	if json.Unmarshal(text, &answer) == nil {
-		e.Message, e.Type = answer.Error.Message, answer.Error.Type
-		e.Param, _ = answer.Error.Param.(string)
-		e.Code, _ = answer.Error.Code.(string)
-	}
+	told := readFault(text)
+	e.Message, e.Type, e.Param, e.Code = told.Message, told.Type, told.Param, told.Code
 	if e.Message == "" {
 		e.Message = resp.Status
+		if plain := strings.TrimSpace(string(text)); plain != "" && !strings.HasPrefix(plain, "<") {
+			e.Message += ": " + plain[:min(len(plain), 500)]
+		}
 	}
 	return e
 }
