@@ -200,7 +200,7 @@ func (c *Conn) runsAt(ctx context.Context, id ID, since time.Time) (instance str
 			seq = m.Seq + 1
 			msg, err := decodeReplay(m.Data)
 			if err != nil {
-				return unknownInstance, nil
+				return unknownInstance, nil //nolint:nilerr // what cannot be read says nothing of who holds it
 			}
 			if msg.attempt >= newest.attempt {
 				if msg.kind == replayStarted || msg.attempt > newest.attempt {
@@ -224,7 +224,7 @@ func (c *Conn) runsAt(ctx context.Context, id ID, since time.Time) (instance str
 	}
 	about, err := decodeReplayAbout(newest.data)
 	if err != nil || about.Instance == "" {
-		return unknownInstance, nil
+		return unknownInstance, nil //nolint:nilerr // as above
 	}
 	return about.Instance, nil
 }

@@ -244,7 +244,7 @@ func (cl *Client) attend(ctx context.Context, j *openJob) (over bool, err error)
 }
 
 // openHeap orders jobs by when they are looked at.
-type openHeap []*openJob
+type openHeap []*openJob //nolint:recvcheck // Push and Pop change the length, the others do not
 
 func (h openHeap) Len() int           { return len(h) }
 func (h openHeap) Less(a, b int) bool { return h[a].next.Before(h[b].next) }
