@@ -128,12 +128,12 @@ func TestUpKilled(t *testing.T) {
 // cancelled, then everything is killed and started again. All others are answered.
 func TestCancelledBeforeKill(t *testing.T) {
 	i := install(t, 1, 1)
-	const count = 90
+	const count = 90 // all are to run at once, also where asking for them takes seconds
 	texts := map[string]string{}
 	var gone []string
 	for n := range count {
 		text := fmt.Sprintf("number %d", n)
-		id := i.clients[0].leave(t, "up/"+words, text, object{"mock_delay_ms": 500})
+		id := i.clients[0].leave(t, "up/"+words, text, object{"mock_delay_ms": 2000})
 		if n%3 == 0 {
 			gone = append(gone, id)
 		} else {
