@@ -17,7 +17,7 @@ type benchRun struct {
 	Model   string   `group:"Whom to measure" help:"Model to ask (OSIRIS_MODEL, bench)." placeholder:"NAME"`
 	Header  []string `group:"Whom to measure" help:"Further header line, such as 'X-Team: blue'." placeholder:"LINE" sep:"none"`
 	PID     []int    `name:"pid" group:"Whom to measure" help:"Processes whose CPU and memory are measured, with those that they started." placeholder:"N"`
-	Process []string `group:"Whom to measure" help:"The same by the name of their program, such as vllm." placeholder:"NAME"`
+	Process []string `group:"Whom to measure" help:"The same by the name of their program, such as vllm, or the beginning of their command, such as 'osiris up'." placeholder:"NAME"`
 
 	Apart       bool          `group:"What osiris bench starts" help:"NATS, frontend and worker as three processes instead of one."`
 	Floor       bool          `group:"What osiris bench starts" help:"A bare reverse proxy, too, and how Osiris compares with it."`

@@ -40,7 +40,7 @@ func (*benchModel) Help() string {
 
   osiris bench model --ttft 200ms --itl 20ms --jitter 0.3 &
   OPENAI_BASE_URL=http://127.0.0.1:9000/v1 OPENAI_API_KEY=none osiris up
-  osiris bench --url http://127.0.0.1:8080/v1 --key sk-osiris-… --model bench --kind stream -c 100 --process osiris`
+  osiris bench --url http://127.0.0.1:8080/v1 --key sk-osiris-… --model bench --kind stream -c 100 --process 'osiris up'`
 }
 
 func (c *benchModel) run(ctx context.Context, std service.IO) int {

@@ -115,6 +115,7 @@ func ready(ctx context.Context, t Target) error {
 	for end := time.Now().Add(startTime); ; {
 		r, err := load.Run(ctx, load.Config{
 			URL: t.URL, Key: t.Key, Model: t.Model, Header: t.Header, Kind: load.Plain, Concurrency: 1, Requests: 1, Timeout: 10 * time.Second,
+			Tokens: 1, // a whole answer of a slow model takes as long as all its tokens
 		})
 		switch {
 		case err != nil:

@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"strings"
 	"testing"
 )
 
-// FuzzPlainText: where a glance finds text, decoding finds the same, and nothing else in
-// the event matters.
+// FuzzPlainText: where a glance finds text in an event of one choice, decoding finds the same.
 func FuzzPlainText(f *testing.F) {
 	for _, event := range []string{
 		`{"choices":[{"index":0,"delta":{"content":" abc"},"logprobs":null,"finish_reason":null}]}`,
@@ -25,23 +23,16 @@ func FuzzPlainText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, event []byte) {
 		text, ok := plainText(event)
 		var c chunk
-		if !ok || json.Unmarshal(event, &c) != nil || len(c.Choices) != 1 || c.Choices[0].Delta.Content == "" || bytes.Count(event, []byte(`content`)) > 1 {
+		if !ok || json.Unmarshal(event, &c) != nil || len(c.Choices) != 1 {
 			return
 		}
-		if !json.Valid([]byte(`"` + string(text) + `"`)) {
-			t.Errorf("%q of %q", text, event)
+		if bytes.Count(event, []byte("content")) > 1 || bytes.ContainsFunc(event, func(r rune) bool { return r >= 0x80 }) {
+			return // which of two members counts, and what stands for bytes that are no text, is not of interest
 		}
-		if strings.ToValidUTF8(c.Choices[0].Delta.Content, "") == strings.ToValidUTF8(string(text), "") {
-			return
-		}
-		if !bytes.ContainsRune(event, '\uFFFD') && !bytes.ContainsAny(event, "\x80\xff") && isASCII(event) {
-			t.Errorf("a glance finds %q, decoding %q in %q", text, c.Choices[0].Delta.Content, event)
+		if want := c.Choices[0].Delta.Content; want != "" && want != string(text) {
+			t.Errorf("a glance finds %q, decoding %q in %q", text, want, event)
 		}
 	})
-}
-
-func isASCII(b []byte) bool {
-	return !bytes.ContainsFunc(b, func(r rune) bool { return r >= 0x80 })
 }
 
 // BenchmarkStream judges streams of 64 chunks.

@@ -17,7 +17,7 @@ const samplePause = 200 * time.Millisecond
 type Usage struct {
 	CPU    time.Duration
 	Memory int64 // bytes, now
-	Peak   int64 // the most that was seen together since the group was watched, or Reset
+	Peak   int64 // the most that was seen together since the group was watched
 }
 
 // Group is some processes with all their descendants. Its methods may be called by any
@@ -71,13 +71,6 @@ func (g *Group) Usage() (Usage, error) {
 		u.CPU += d
 	}
 	return u, err
-}
-
-// Reset begins Peak anew.
-func (g *Group) Reset() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.peak = g.rss
 }
 
 func (g *Group) look() error {

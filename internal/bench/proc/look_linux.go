@@ -145,20 +145,12 @@ func resident(pid int) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// Named returns the processes whose program has this name, this one excepted.
+// Named returns the processes, this one excepted, whose program has this name, such as
+// "vllm", or whose command begins so, such as "osiris up".
 func Named(name string) ([]int, error) {
 	var out []int
 	for _, pid := range pids() {
-		if pid == os.Getpid() {
-			continue
-		}
-		line, err := os.ReadFile(path(pid, "cmdline"))
-		if err != nil {
-			continue
-		}
-		program, _, _ := bytes.Cut(line, []byte{0})
-		comm, _ := os.ReadFile(path(pid, "comm"))
-		if filepath.Base(string(program)) == name || strings.TrimSpace(string(comm)) == name {
+		if pid != os.Getpid() && isNamed(pid, name) {
 			out = append(out, pid)
 		}
 	}
@@ -167,6 +159,17 @@ func Named(name string) ([]int, error) {
 		return nil, fmt.Errorf("there is no process %q", name)
 	}
 	return out, nil
+}
+
+func isNamed(pid int, name string) bool {
+	line, err := os.ReadFile(path(pid, "cmdline"))
+	if err != nil {
+		return false
+	}
+	words := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+	words[0] = filepath.Base(words[0])
+	comm, _ := os.ReadFile(path(pid, "comm"))
+	return words[0] == name || strings.TrimSpace(string(comm)) == name || strings.HasPrefix(strings.Join(words, " ")+" ", name+" ")
 }
 
 // Machine is the processor time that the whole machine has spent since it started, with

@@ -11,7 +11,7 @@ func look(roots []int, _ map[int]time.Duration) (int64, error) {
 	return 0, ErrUnsupported
 }
 
-// Named returns the processes whose program has this name.
+// Named returns the processes whose program has this name, or whose command begins so.
 func Named(string) ([]int, error) { return nil, ErrUnsupported }
 
 // Machine is the processor time that the whole machine has spent.
