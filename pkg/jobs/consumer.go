@@ -84,6 +84,8 @@ type Consumer struct {
 	lowNext   Class
 	lowAt     time.Time // no request for lower classes until then
 	lowTimer  *time.Timer
+	lowAgain  int                 // how often they are asked again soon
+	hinted    bool                // they were asked when the last hint came
 	attempts  map[string]*Attempt // by key
 	byJob     map[ID]*Attempt     // the newest of each job
 	links     map[string]*link
@@ -126,7 +128,7 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 	k.usage = newUsageLog(k.publishUsage, k.usageStored, k.log)
 	k.root, k.rootCancel = context.WithCancelCause(context.Background())
 	k.stop, k.stopCancel = context.WithCancel(context.Background())
-	k.lowTimer = time.AfterFunc(time.Hour, func() { k.onHint(nil) })
+	k.lowTimer = time.AfterFunc(time.Hour, k.lowIsDue)
 	k.lowTimer.Stop()
 	if err := k.subscribe(ctx); err != nil {
 		k.close()

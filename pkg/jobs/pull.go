@@ -23,6 +23,8 @@ const (
 	pullBackoff = 100 * time.Millisecond  // after a refusal
 	lowEvery    = time.Second             // lower classes are asked about at least so often
 	lowPatience = 10 * time.Millisecond   // start that an interactive job has over lower ones for the last slot
+	lowSoon     = 20 * time.Millisecond   // pause after a hint that nothing came of
+	lowLater    = 160 * time.Millisecond  // and after the second time
 	maxLowBatch = 256
 )
 
@@ -160,7 +162,7 @@ func (k *Consumer) pullEnded(m *nats.Msg, status string, now time.Time) {
 		k.lowNext = Batch
 	case p.low:
 		k.lowNext = Background
-		k.lowAt = now.Add(lowEvery)
+		k.lowAt = now.Add(k.lowPause())
 	}
 	k.refill(now)
 	k.settle()
@@ -176,8 +178,38 @@ func (k *Consumer) giveBack(m *nats.Msg) {
 	_ = k.conn.nc.Publish(m.Reply, nak)
 }
 
-// onHint asks for jobs of lower classes at once: one was just submitted.
+// onHint asks for jobs of lower classes at once: one was just submitted. A request that
+// is under way may have been answered before that, and the hint may have overtaken the
+// job on its way into the queue, so it is asked again a little later.
 func (k *Consumer) onHint(*nats.Msg) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hinted = k.slots.askedLow > 0
+	k.lowAgain = 2
+	k.lowAt = time.Time{}
+	k.refill(time.Now())
+}
+
+// lowPause is how long to wait until the lower classes, which have nothing, are asked
+// again. The caller holds k.mu.
+func (k *Consumer) lowPause() time.Duration {
+	pause := lowEvery
+	switch {
+	case k.hinted:
+		k.hinted = false
+		return 0
+	case k.lowAgain > 0:
+		if pause = lowSoon; k.lowAgain == 1 {
+			pause = lowLater
+		}
+		k.lowAgain--
+		k.lowTimer.Reset(pause)
+	}
+	return pause
+}
+
+// lowIsDue asks for jobs of lower classes if it is time to.
+func (k *Consumer) lowIsDue() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.lowAt = time.Time{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
+	"github.com/osiris/osiris/pkg/protocol"
 )
 
 var pulls = flag.Int("pulls", 3_000, "jobs that TestPullsNeverStall pulls")
@@ -77,4 +78,40 @@ func spin(stop <-chan struct{}) {
 			runtime.Gosched()
 		}
 	}
+}
+
+// A background job waits for no round of looking, although others come back again and
+// again meanwhile, and its hint comes when the worker is just asking.
+func TestHintWhileAsking(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		r.worker(64, func(ctx context.Context, a *Attempt) (Outcome, error) {
+			if string(a.Job().Body) == "busy" {
+				return Outcome{}, protocol.ErrOverloaded(time.Second)
+			}
+			return Outcome{}, a.Answer([]byte("{}"))
+		})
+		for range 20 {
+			j := backgroundJob()
+			j.Body = []byte("busy")
+			if err := cl.SubmitBackground(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late := 0
+		for i := range 60 {
+			j := newJob("{}")
+			j.Stream, j.Class = false, Background
+			began := time.Now()
+			if res := collect(r.submit(cl, j), 5*time.Second); res.text != "{}" {
+				t.Fatalf("%d: %+v", i, res)
+			}
+			if time.Since(began) > 600*time.Millisecond {
+				late++
+			}
+		}
+		if late > 1 { // the machine may stand still once
+			t.Errorf("%d of 60 waited for the next round", late)
+		}
+	})
 }
