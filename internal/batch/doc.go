@@ -34,6 +34,6 @@
 //  8. No tenant's batches hold back another's: those that may run at once are shared by
 //     tenants, which take turns if need be, and one that waits is cancelled, and
 //     expires, like any other (TestPlacesProperty, TestBatchesTakeTurns).
-//  9. Interactive work goes first: lines are jobs of the lowest class
-//     (TestBatchDelaysNobody).
+//  9. Interactive work goes first: lines are jobs of the lowest class, and go into the
+//     queue in small bursts (TestBatchDelaysNobody, TestPacer).
 package batch

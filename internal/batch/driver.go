@@ -24,6 +24,7 @@ type Driver struct {
 	client  *jobs.Client
 	access  access
 	window  *window
+	pacer   pacer
 	log     *slog.Logger
 	metrics *metrics
 	held    atomic.Int64 // bytes of requests that are not in the queue yet

@@ -18,10 +18,11 @@ const (
 	keyPatience = 30
 )
 
-// fill submits as many lines as there is room for.
-func (v *drive) fill(ctx context.Context, now time.Time) error {
+// fill submits as many lines as there is room for, up to a burst: more says after
+// what pause there may be more to submit, 0 that there is not.
+func (v *drive) fill(ctx context.Context, now time.Time) (more time.Duration, err error) {
 	if v.throttle.room(math.MaxInt, now) == 0 {
-		return nil
+		return 0, nil
 	}
 	room := func(pool string) bool {
 		may, has := v.d.window.room(v.b.Object.ID, v.b.Tenant, pool, now)
@@ -30,21 +31,24 @@ func (v *drive) fill(ctx context.Context, now time.Time) error {
 	key, known, keyErr := v.d.access.key(v.b.Key)
 	for passed := 0; passed < lookAhead && len(v.progress.flying) < v.d.cfg.LinesMost; {
 		if v.d.held.Load() >= mostHeld && len(v.progress.flying) > 0 {
-			return nil // until some are stored
+			return 0, nil // until some are stored
 		}
 		model := v.b.Object.Model
 		if keyErr == nil && model != "" { // all go to one pool: look before reading
 			if pool, err := v.d.access.pool(key, model); err == nil && !room(pool) {
-				return nil
+				return 0, nil
 			}
+		}
+		if pause := v.d.pacer.pause(time.Now()); pause > 0 {
+			return pause, nil
 		}
 		i, try, ok := v.progress.next(now, v.throttle.failing(), room)
 		if !ok {
-			return nil
+			return 0, nil
 		}
 		line, fault := v.plan.line(v.input, i)
 		if fault != nil && !isLost(fault) {
-			return fault
+			return 0, fault
 		}
 		f := &flight{request: i, try: try, since: now}
 		var job *jobs.Job
@@ -67,7 +71,7 @@ func (v *drive) fill(ctx context.Context, now time.Time) error {
 		}
 		v.launch(ctx, f, job, fault)
 	}
-	return nil
+	return 0, nil
 }
 
 // job makes a job of a line, as chat does of a request, and chooses its pool. The
@@ -104,6 +108,7 @@ func (v *drive) launch(ctx context.Context, f *flight, job *jobs.Job, fault erro
 	if fault == nil {
 		v.d.window.submitted(v.b.Object.ID, f.pool, f.bytes)
 		v.d.held.Add(f.bytes)
+		v.d.pacer.submitted(f.bytes)
 		f.job = *job
 		f.job.Body = nil
 	}

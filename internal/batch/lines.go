@@ -37,6 +37,8 @@ func (v *drive) runLines(ctx context.Context) error {
 	defer v.land()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	more := time.NewTimer(time.Hour) // set by a burst
+	defer more.Stop()
 	now := time.Now()
 	last, patience := pace{now, now, now, now}, doubtAfter
 	var drained time.Time // when a cancelled batch waits no more
@@ -58,8 +60,12 @@ func (v *drive) runLines(ctx context.Context) error {
 			v.land()
 			return v.settle(ctx, notRun(protocol.ErrBatchExpired()))
 		default:
-			if err := v.fill(flying, now); err != nil {
+			pause, err := v.fill(flying, now)
+			if err != nil {
 				return err
+			}
+			if pause > 0 {
+				more.Reset(pause)
 			}
 		}
 		yield := v.yield
@@ -78,6 +84,8 @@ func (v *drive) runLines(ctx context.Context) error {
 				continue
 			}
 		case <-v.more:
+			continue
+		case <-more.C:
 			continue
 		case <-yield:
 			v.leaveBacklog(ctx)
