@@ -22,6 +22,7 @@ const (
 type fileBudget struct {
 	stored, loaded, ahead chan struct{} // a token for each part
 	buffers               sync.Pool     // of *[]byte: parts that are stored
+	reclaim               reclaimer
 }
 
 func newFileBudget() *fileBudget {

@@ -41,10 +41,11 @@ type FileReader struct {
 	off int64
 	sum hash.Hash // of everything before off; nil once something was skipped
 
-	mu    sync.Mutex
-	parts []*filePart // the latest asked for is last; guarded by mu
-	last  int         // part that was read last, -1 for none; guarded by mu
-	forth bool        // it only goes forward: the file is read by Next; guarded by mu
+	mu     sync.Mutex
+	parts  []*filePart // the latest asked for is last; guarded by mu
+	last   int         // part that was read last, -1 for none; guarded by mu
+	closed bool
+	forth  bool // it only goes forward: the file is read by Next; guarded by mu
 }
 
 // filePart is one part on its way or here.
@@ -61,6 +62,7 @@ type filePart struct {
 func (c *Conn) OpenFile(ctx context.Context, f File) *FileReader {
 	r := &FileReader{c: c, file: f, sum: sha256.New(), last: -1}
 	r.ctx, r.cancel = context.WithCancel(ctx)
+	c.files.reclaim.open()
 	return r
 }
 
@@ -70,6 +72,10 @@ func (r *FileReader) Close() error {
 	r.wg.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.closed {
+		r.closed = true
+		r.c.files.reclaim.close()
+	}
 	for _, p := range r.parts {
 		r.wanted(p)
 	}
@@ -238,6 +244,9 @@ func (r *FileReader) load(i int) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { <-r.c.files.loaded }()
+	if r.c.cfg.InProcess != nil {
+		defer r.c.files.reclaim.read()
+	}
 	return r.c.loadFilePart(r.ctx, &r.file, i)
 }
 
