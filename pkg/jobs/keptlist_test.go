@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,6 +21,9 @@ func (r *rig) list(cl *Client, tenant string, q KeptQuery) (ids []ID) {
 		}
 		if ids == nil {
 			r.listedByHours(cl, tenant, q, items, more)
+		}
+		if limit := cmp.Or(q.Limit, 20); len(items) > limit {
+			r.t.Errorf("a page of %d, the limit is %d", len(items), limit)
 		}
 		for _, k := range items {
 			if k.Job.Body != nil {
