@@ -5,4 +5,9 @@
 //
 //	go test ./bench -run '^$' -bench Plain -benchtime 20000x
 //	go test ./bench -run '^$' -bench Paced -benchtime 2000x
+//
+// Two more see how Osiris grows: by workers, and by keys, models and pools.
+//
+//	go test ./bench -run '^$' -bench Workers -benchtime 20x
+//	go test ./bench -run '^$' -bench Installation -benchtime 4000x -keys 10000 -models 500 -pools 200
 package bench

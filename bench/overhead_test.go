@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,12 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/osiris/osiris/internal/config"
-	"github.com/osiris/osiris/internal/service"
-	"github.com/osiris/osiris/internal/service/frontendpart"
-	"github.com/osiris/osiris/internal/service/local"
-	"github.com/osiris/osiris/internal/service/workerpart"
 )
 
 const (
@@ -116,40 +109,6 @@ func cpu(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// osiris runs what osiris up runs, with the model server as its provider.
-func osiris(b *testing.B, model string) string {
-	cfg, err := config.Load(config.Options{Program: config.All, Environ: []string{
-		"OPENAI_BASE_URL=" + model + "/v1", "OSIRIS_BOOTSTRAP_KEY=" + key, "OSIRIS_DATA_DIR=" + b.TempDir(),
-		"OSIRIS_LISTEN=127.0.0.1:0", "OSIRIS_ADMIN_LISTEN=off", "OSIRIS_LOG_LEVEL=warn",
-	}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ready := make(chan service.Info, 1)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- service.Run(ctx, service.Params{
-			Name: "osiris", Config: cfg, Server: local.Start,
-			Parts:   []service.Starter{workerpart.Starter(), frontendpart.Starter(frontendpart.Options{FirstKey: true})},
-			Options: config.Options{Program: config.All}, Stderr: io.Discard, Ready: func(i service.Info) { ready <- i },
-		})
-	}()
-	b.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			b.Error(err)
-		}
-	})
-	select {
-	case info := <-ready:
-		return "http://" + service.Reachable(info.API)
-	case err := <-ended:
-		b.Fatalf("not started: %v", err)
-	}
-	return ""
 }
 
 // answer is the model server.
