@@ -42,6 +42,7 @@ type conn struct {
 	target  target
 	stream  net.Conn // nil: not open
 	release func() bool
+	used    time.Time     // when the last answer ended
 	in      *bufio.Reader // of stream
 	body    *bufio.Reader // of an answer's body
 }
@@ -87,10 +88,14 @@ type response struct {
 	last    bool  // the connection cannot be used again
 }
 
-// send writes a request and reads the head of its answer. An idle connection that the
-// server closed meanwhile is replaced once, if nothing of an answer came.
+// idleTime is how long a connection must have been idle for its end to be no failure of
+// the request that meets it: servers may close what nobody uses, and nothing else.
+const idleTime = time.Second
+
+// send writes a request and reads the head of its answer. A connection that was idle, and
+// that the server closed meanwhile, is replaced once, if nothing of an answer came.
 func (c *conn) send(ctx context.Context, request []byte, deadline time.Time) (response, error) {
-	for again := c.stream != nil; ; again = false {
+	for again := c.stream != nil && time.Since(c.used) > idleTime; ; again = false {
 		if err := c.open(ctx); err != nil {
 			return response{}, err
 		}
@@ -209,7 +214,7 @@ func (c *conn) finish(r response) error {
 			break
 		}
 	}
-	if r.last {
+	if c.used = time.Now(); r.last {
 		c.close()
 	}
 	return nil

@@ -1,8 +1,10 @@
 package load_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -133,6 +136,61 @@ func TestNobodyThere(t *testing.T) {
 	if !maps.Equal(r.Errors, map[string]int64{"dial": 2}) {
 		t.Errorf("%+v", r)
 	}
+}
+
+// TestDroppedRequests: a server that takes a request and closes the connection without a
+// word has failed, although asking again would help.
+func TestDroppedRequests(t *testing.T) {
+	base, _ := model(t, mockmodel.Config{})
+	target, err := url.Parse(strings.TrimSuffix(base, "/v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	proxy := floor.Handler(target)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1)%4 == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	r := run(t, load.Config{URL: server.URL + "/v1", Concurrency: 3, Requests: 100})
+	if asked.Load() != 100 || r.Requests != 75 || r.Errors["truncated"]+r.Errors["connection"] != 25 {
+		t.Errorf("%+v, asked %d times", r, asked.Load())
+	}
+}
+
+// TestIdleConnection: one that the server closed because nobody used it is replaced.
+func TestIdleConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dials := 0
+		var serving sync.WaitGroup
+		r, err := load.Run(t.Context(), load.Config{
+			URL: "http://model/v1", Model: "m", Verify: load.Off, Rate: 0.1, Requests: 5,
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				here, there := net.Pipe()
+				dials++
+				serving.Go(func() {
+					defer there.Close()
+					req, err := http.ReadRequest(bufio.NewReader(there))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_, err = io.Copy(io.Discard, req.Body)
+					if _, err2 := io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); err != nil || err2 != nil {
+						t.Error(err, err2)
+					}
+				})
+				return here, nil
+			},
+		})
+		serving.Wait()
+		if err != nil || r.Requests != 5 || dials != 5 {
+			t.Errorf("%+v, %v, %d connections", r, err, dials)
+		}
+	})
 }
 
 // TestCutShort: requests under way when the run is interrupted are neither right nor failed.
