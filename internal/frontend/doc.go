@@ -11,8 +11,9 @@
 //   - The status waits for the outcome: in JSON mode until the job is done, in a
 //     stream until its first chunk or Config.HoldBack, so that early failures keep
 //     their status.
-//   - A stream is one reader that the connection's own goroutine reads. Nothing is
-//     decoded per chunk, nothing is started per request.
+//   - A stream is written by the connection's own goroutine, in pieces of all events
+//     that are there. Nothing is decoded per chunk, nothing is started per request, and
+//     a stream that waits for its next event has no buffer.
 //   - Exactly one closing frame reaches each client: [DONE] after a complete answer,
 //     or one error event and [DONE]. A stream that broke inside is cut without the
 //     end of the HTTP body, so that it never looks complete.

@@ -14,10 +14,10 @@ import (
 // end; a piece is one, and the last one takes the end of the body along. While a
 // stream waits for its next event it has no buffer: that comes from a pool.
 const (
-	pieceSize  = 16 << 10 // the most of an answer in a piece
-	pieceHead  = 6        // room for the length, in hexadecimal, and the end of its line
-	firstPiece = 2 << 10  // what goes out with the header: both fit into the server's buffer
-	wholePiece = 4 << 10  // where a write cannot be continued, a slow client has WriteStall for all of it
+	pieceHead  = 6                                // room for the length, in hexadecimal, and the end of its line
+	pieceSize  = 16<<10 - pieceHead - len("\r\n") // the most of an answer in a piece, which package socket writes cheaply
+	firstPiece = 2 << 10                          // what goes out with the header: both fit into the server's buffer
+	wholePiece = 4 << 10                          // where a write cannot be continued, a slow client has WriteStall for all of it
 )
 
 // segment is the memory for one piece, or for the held end of an answer.
