@@ -35,6 +35,11 @@ test: ## All tests, with the race detector if there is a C compiler
 race: ## All tests with the race detector, uncached
 	$(GO) test -race -count=1 $(TESTFLAGS) $(PKGS)
 
+.PHONY: sockets
+sockets: ## Tests of the connections that a program with the race detector does without
+	$(GO) test $(TESTFLAGS) ./internal/socket/... ./internal/provider/...
+	$(GO) test $(TESTFLAGS) ./internal/e2e -run 'Upstream|Reader|Silence|Gone|Large|Streams'
+
 .PHONY: lint
 lint: ## All linters, at the version in tools/go.mod
 	$(LINT) run
