@@ -174,7 +174,7 @@ func (*configCheck) Help() string {
 }
 
 // Help implements kong.HelpProvider.
-func (*versionCmd) Help() string {
+func (versionCmd) Help() string {
 	return `Example:
 
 	osiris version`

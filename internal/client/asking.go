@@ -54,7 +54,7 @@ func (a *asking) judge(ctx context.Context, err error) error {
 	}
 	if _, broken := errors.AsType[*brokenError](err); broken {
 		if !a.kept && a.said.begun() {
-			return fmt.Errorf("%w: %s", errNotResumable, err)
+			return notResumable(err)
 		}
 		return err
 	}
@@ -72,11 +72,14 @@ func (a *asking) judge(ctx context.Context, err error) error {
 		return &brokenError{e}
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		if a.said.begun() {
-			return fmt.Errorf("%w: %s", errNotResumable, err)
+			return notResumable(err)
 		}
 	}
 	return err
 }
+
+// notResumable does not wrap what broke the connection: asking again is no use.
+func notResumable(err error) error { return fmt.Errorf("%w: %s", errNotResumable, err.Error()) }
 
 // afterError decides about an error inside a stream. It may be that of a frontend that
 // stops, or of a worker that died, while the job goes on: the job itself knows.
