@@ -96,11 +96,14 @@ func (c *benchRun) target(ctx context.Context, std service.IO) error {
 			return err
 		}
 	}
-	parts, err := c.parts()
-	if err != nil {
+	target := bench.Target{URL: c.URL, Key: firstOf(c.Key, env["OSIRIS_API_KEY"]), Model: model, Header: c.Header}
+	if err := checkLoads(scenarios, target); err != nil {
 		return err
 	}
-	target := bench.Target{URL: c.URL, Key: firstOf(c.Key, env["OSIRIS_API_KEY"]), Model: model, Header: c.Header, Parts: parts}
+	var err error
+	if target.Parts, err = c.parts(); err != nil {
+		return err
+	}
 	var all []bench.Measurement
 	for _, s := range scenarios {
 		m, err := bench.Measure(ctx, s, target, nil)
@@ -119,6 +122,18 @@ func (c *benchRun) target(ctx context.Context, std service.IO) error {
 		}
 	}
 	return c.finish(std, all, "")
+}
+
+// checkLoads finds what is wrong with loads before anything is started.
+func checkLoads(scenarios []bench.Scenario, t bench.Target) error {
+	for _, s := range scenarios {
+		cfg := s.Load
+		cfg.URL, cfg.Key, cfg.Model, cfg.Header = t.URL, t.Key, t.Model, t.Header
+		if err := cfg.Check(); err != nil {
+			return &exitError{exitUsage, err.Error()}
+		}
+	}
+	return nil
 }
 
 // parts are the processes that the flags name.
@@ -168,6 +183,9 @@ func (c *benchRun) suite(ctx context.Context, std service.IO) error {
 		if scenarios, err = c.named(benchModelName); err != nil {
 			return err
 		}
+	}
+	if err := checkLoads(scenarios, bench.Target{URL: "http://127.0.0.1/v1", Model: benchModelName}); err != nil {
+		return err
 	}
 	starter, err := newBenchStarter(std)
 	if err != nil {

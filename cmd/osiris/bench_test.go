@@ -160,7 +160,8 @@ func TestBenchFaults(t *testing.T) {
 		want string
 	}{
 		{[]string{"--url", "http://127.0.0.1:1/v1", "--floor"}, exitUsage, "starts nothing"},
-		{[]string{"--url", "nowhere"}, exitFailed, `url "nowhere" is none`},
+		{[]string{"--burst", "3"}, exitUsage, "needs a rate"},
+		{[]string{"--url", "nowhere"}, exitUsage, `url "nowhere" is none`},
 		{[]string{"--key", "x"}, exitUsage, "--url"},
 		{[]string{"--scenario", "S9"}, exitUsage, "S9"},
 		{[]string{"--scenario", "S1", "-c", "3"}, exitUsage, "describes a load already"},

@@ -96,7 +96,14 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// check returns the URL, or everything that is wrong.
+// Check says everything that is wrong with c, nil if nothing is.
+func (c Config) Check() error {
+	c.setDefaults()
+	_, err := c.check()
+	return err
+}
+
+// check returns the URL, or everything that is wrong. The defaults are set.
 func (c *Config) check() (*url.URL, error) {
 	var faults []error
 	fault := func(wrong bool, format string, args ...any) {
