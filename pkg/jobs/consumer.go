@@ -69,7 +69,8 @@ type Consumer struct {
 	rootCancel context.CancelCauseFunc
 	stop       context.Context // ends when nothing of the consumer may go on
 	stopCancel context.CancelFunc
-	wg         sync.WaitGroup // attempts
+	runners    *runners       // of attempts
+	rings      ringBuffers    // of attempts
 	aux        sync.WaitGroup // everything else
 	missing    atomic.Bool    // a stream or the pool's consumers may be missing
 	skew       atomic.Int64   // nanoseconds that the broker's clock is ahead
@@ -125,6 +126,7 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]cancellation{},
 		idle: make(chan struct{}), quiet: make(chan struct{}),
 	}
+	k.runners = newRunners(k.run)
 	k.usage = newUsageLog(k.publishUsage, k.usageStored, k.log)
 	k.root, k.rootCancel = context.WithCancelCause(context.Background())
 	k.stop, k.stopCancel = context.WithCancel(context.Background())
@@ -195,7 +197,7 @@ func (k *Consumer) Stop(ctx context.Context) error {
 		k.rootCancel(ErrShutdown)
 		defer time.AfterFunc(lastWords, k.stopCancel).Stop() // a result that cannot be stored by then is another attempt's
 	}
-	k.wg.Wait()
+	k.runners.wait()
 	select {
 	case <-k.quiet:
 	case <-time.After(lastWords):

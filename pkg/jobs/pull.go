@@ -136,7 +136,7 @@ func (k *Consumer) onPull(m *nats.Msg) {
 		k.giveBack(m)
 		return
 	}
-	k.wg.Go(func() { k.run(m, now) })
+	k.runners.start(arrival{m, now})
 	k.refill(now)
 }
 

@@ -1,6 +1,9 @@
 package jobs
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync"
+)
 
 // window is how much of an attempt may be on its way unacknowledged. A worker at
 // the end of it stops reading from the model: the slowness of a client reaches the
@@ -11,8 +14,37 @@ const window = 1 << 20
 // they were sent.
 type ring struct {
 	buf   []byte
-	head  int    // where the first held frame begins
-	first uint32 // its number, if any is held
+	head  int     // where the first held frame begins
+	first uint32  // its number, if any is held
+	spare *[]byte // what buf was lent in
+}
+
+// keptRing is the largest buffer of a ring that is kept for another.
+const keptRing = 64 << 10
+
+// ringBuffers keeps the buffers of rings that are over: most answers fit into one that
+// has grown already. Safe for concurrent use; the zero value is ready.
+type ringBuffers struct{ pool sync.Pool }
+
+// lend gives an empty ring a buffer, if there is one.
+func (b *ringBuffers) lend(r *ring) {
+	if buf, ok := b.pool.Get().(*[]byte); ok {
+		r.buf, r.spare = (*buf)[:0], buf
+	}
+}
+
+// take empties a ring and keeps its buffer.
+func (b *ringBuffers) take(r *ring) {
+	buf, spare := r.buf, r.spare
+	*r = ring{}
+	if cap(buf) == 0 || cap(buf) > keptRing {
+		return
+	}
+	if spare == nil {
+		spare = new([]byte)
+	}
+	*spare = buf
+	b.pool.Put(spare)
 }
 
 func (r *ring) size() int { return len(r.buf) - r.head }

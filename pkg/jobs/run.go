@@ -135,6 +135,7 @@ func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, q
 		number: number, ack: ack, queued: max(queued, 0), room: make(chan struct{}, 1), sent: time.Now(),
 	}
 	a.ctx, a.cancel = context.WithCancelCause(k.root)
+	k.rings.lend(&a.ring)
 	k.mu.Lock()
 	older := k.byJob[job.ID]
 	k.byJob[job.ID] = a
@@ -233,6 +234,9 @@ func (k *Consumer) last(a *Attempt, e ending, o *Outcome) {
 func (k *Consumer) finish(a *Attempt) {
 	a.mu.Lock()
 	over := !a.ended.IsZero() && a.heard && !a.owed
+	if over {
+		k.rings.take(&a.ring) // whoever still comes for it finds it empty
+	}
 	a.mu.Unlock()
 	if !over {
 		return

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"github.com/osiris/osiris/pkg/protocol"
@@ -108,20 +107,25 @@ func newUsageLog(publish func(string, uint64, []byte), stored func(*Attempt), lo
 
 // add stores the record of an attempt; stored is called for it later.
 func (u *usageLog) add(a *Attempt, r *UsageRecord) {
-	line, err := json.Marshal(r)
-	if err != nil { // numbers and text cannot fail; the job must not wait for ever if they do
-		u.log.Error("usage cannot be encoded", "job_id", r.Job, "error", err)
+	if !u.take(a, r) {
 		u.stored(a)
-		return
 	}
+}
+
+// take adds the record to those of its tenant; false if it cannot be encoded.
+func (u *usageLog) take(a *Attempt, r *UsageRecord) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	b := u.open[r.Tenant]
 	if b == nil {
 		b = &usageBatch{tenant: r.Tenant}
-		u.open[r.Tenant] = b
 	}
-	b.lines = append(append(b.lines, line...), '\n')
+	var err error
+	if b.lines, err = r.appendLine(b.lines); err != nil { // all text was checked; the job must not wait for ever if it was not
+		u.log.Error("usage cannot be encoded", "job_id", r.Job, "error", err)
+		return false
+	}
+	u.open[r.Tenant] = b
 	b.attempts = append(b.attempts, a)
 	switch {
 	case len(b.lines) > usageFull || time.Since(u.last) > usageWindow:
@@ -130,6 +134,7 @@ func (u *usageLog) add(a *Attempt, r *UsageRecord) {
 		u.armed = true
 		u.timer.Reset(usageWindow)
 	}
+	return true
 }
 
 func (u *usageLog) flush() {
