@@ -33,6 +33,30 @@ func NormalizeAnswer(dst, body []byte, env Envelope) (Answer, error) {
 	return appendAnswer(dst, &c, env)
 }
 
+// IsAnswer reports whether body is visibly a whole completion: one valid JSON object
+// whose choices are objects, at least one, and that reports no error. Of anything else it
+// says false, also of some odd bodies that NormalizeAnswer accepts. It allocates nothing.
+func IsAnswer(body []byte) bool {
+	s := spanScanner{data: body}
+	choices, odd := 0, false
+	for name := range s.members {
+		switch {
+		case string(name) == "error":
+			odd = string(s.value()) != "null" || odd
+		case string(name) == "choices" && s.peek() == '[':
+			s.enter('[')
+			for first := true; s.more(first, ']'); first = false {
+				odd = s.peek() != '{' || odd
+				s.value()
+				choices++
+			}
+		default:
+			s.value()
+		}
+	}
+	return s.end() && choices > 0 && !odd
+}
+
 // parseAnswer reads a chat.completion: as one chunk whose choices carry all.
 // Choices come in order and are numbered from 0.
 func parseAnswer(body []byte, c *Chunk) error {
