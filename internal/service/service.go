@@ -51,6 +51,7 @@ type instance struct {
 // Run runs the program until ctx ends, then stops it gracefully and returns nil. It
 // returns early with an error that says what to do when something cannot start.
 func Run(ctx context.Context, p Params) error {
+	followContainer()
 	defer runtime.KeepAlive(newBallast())
 	r := &instance{Params: p, metrics: prometheus.NewRegistry()}
 	r.log, r.level = NewLogger(p.Stderr, p.Config.Log)
