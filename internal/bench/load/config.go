@@ -97,9 +97,10 @@ func (c *Config) setDefaults() {
 }
 
 // Check says everything that is wrong with c, nil if nothing is.
-func (c Config) Check() error {
-	c.setDefaults()
-	_, err := c.check()
+func (c *Config) Check() error {
+	whole := *c
+	whole.setDefaults()
+	_, err := whole.check()
 	return err
 }
 
