@@ -77,7 +77,8 @@ func (v *drive) appendResult(dst []byte, r jobs.LineResult, customID []byte) ([]
 	case r.Status == jobs.Completed:
 		return protocol.AppendBatchAnswer(dst, "batch_req_"+name, customID, "req_"+name, 200, r.Body), nil
 	case r.Status == jobs.Errored && r.Error != nil:
-		return protocol.AppendBatchAnswer(dst, "batch_req_"+name, customID, "req_"+name, r.Error.Status, r.Error.AppendJSON(nil)), nil
+		dst = protocol.AppendBatchAnswer(dst, "batch_req_"+name, customID, "req_"+name, r.Error.Status, r.Error.AppendJSON(nil))
+		return dst, nil
 	}
 	e := reasonOf(r.Result)
 	return protocol.AppendBatchError(dst, "batch_req_"+name, customID, e.Code, e.Message), nil

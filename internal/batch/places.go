@@ -125,8 +125,9 @@ func (p *places) excess() (most *seat) {
 		if !s.began.IsZero() {
 			continue
 		}
-		if more := 0; most != nil {
-			if more = waiting[s.tenant] - waiting[most.tenant]; more < 0 || more == 0 && s.since.Before(most.since) {
+		if most != nil {
+			more := waiting[s.tenant] - waiting[most.tenant]
+			if more < 0 || more == 0 && s.since.Before(most.since) {
 				continue
 			}
 		}

@@ -10,7 +10,7 @@ import (
 func TestIsAnswer(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"choices":[{}]}`: true,
-		` {"id":"x","choices":[{"a":1},{}],"error":null} `: true,
+		"\n{\"id\":\"x\",\"choices\":[{\"a\":1},{}],\"error\":null}\n": true,
 		`{"choices":[]}`:               false,
 		`{"choices":null}`:             false,
 		`{"choices":{}}`:               false,
