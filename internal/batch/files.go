@@ -78,7 +78,7 @@ func (v *drive) appendResult(dst []byte, r jobs.LineResult, customID []byte) ([]
 		return protocol.AppendBatchAnswer(dst, "batch_req_"+name, customID, "req_"+name, 200, r.Body), nil
 	case r.Status == jobs.Errored && r.Error != nil:
 		dst = protocol.AppendBatchAnswer(dst, "batch_req_"+name, customID, "req_"+name, r.Error.Status, r.Error.AppendJSON(nil))
-		return dst, nil
+		return dst, nil //nolint:nilerr // it is what the line says
 	}
 	e := reasonOf(r.Result)
 	return protocol.AppendBatchError(dst, "batch_req_"+name, customID, e.Code, e.Message), nil
