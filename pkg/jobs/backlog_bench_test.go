@@ -13,7 +13,10 @@ import (
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
 
-var backlog = flag.Int("backlog", 2_000, "jobs that wait in BenchmarkBacklog")
+var (
+	backlog      = flag.Int("backlog", 2_000, "jobs that wait in BenchmarkBacklog")
+	backlogNodes = flag.Int("backlog-nodes", 1, "servers of BenchmarkBacklog")
+)
 
 // BenchmarkBacklog compares what jobs cost with many waiting with what they cost in an
 // empty queue, broker included: submitting one, and submitting one and running another,
@@ -61,7 +64,7 @@ type backlogQueue struct {
 }
 
 func newBacklog(b *testing.B, waiting int) *backlogQueue {
-	n := natstest.Shared(b, 1)
+	n := natstest.Shared(b, *backlogNodes)
 	c, err := Connect(b.Context(), Config{URL: n.URLs(), Namespace: n.Namespace, MaxQueued: 1 << 22, MaxQueuedBytes: 3 << 30})
 	if err != nil {
 		b.Fatal(err)
