@@ -92,9 +92,9 @@ func (g *Gatherer) add(c *gathered) error {
 		g.poller, g.conns = p, make(map[int32]*gathered)
 		g.running.Go(func() { g.run(p) })
 	}
-	g.conns[int32(c.fd)] = c //nolint:gosec // a descriptor
+	g.conns[int32(c.fd)] = c
 	if err := g.poller.watch(c.fd); err != nil {
-		delete(g.conns, int32(c.fd)) //nolint:gosec // a descriptor
+		delete(g.conns, int32(c.fd))
 		return err
 	}
 	return nil
@@ -104,7 +104,7 @@ func (g *Gatherer) add(c *gathered) error {
 func (g *Gatherer) remove(c *gathered) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.conns, int32(c.fd)) //nolint:gosec // a descriptor
+	delete(g.conns, int32(c.fd))
 	g.endIfIdle()
 }
 
@@ -151,7 +151,7 @@ func (g *Gatherer) gather(p *poller) {
 	p.silence()
 	defer p.alarm()
 	for g.waiting.Load() > fewWaiting {
-		time.Sleep(gatherFor)
+		time.Sleep(gatherFor) //nolint:forbidigo // the clock is what it waits for
 		if !p.look() {
 			return
 		}

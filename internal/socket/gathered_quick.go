@@ -72,7 +72,7 @@ func (c *gathered) Read(p []byte) (int, error) {
 	}
 	p = p[:min(len(p), mostAtOnce)]
 	for {
-		n, err, again := c.read(p)
+		n, again, err := c.read(p)
 		if again {
 			c.g.waiting.Add(1)
 			<-c.in.wake
@@ -84,7 +84,7 @@ func (c *gathered) Read(p []byte) (int, error) {
 }
 
 // read reads once; again: it found nothing, and c.in.wake tells when to try again.
-func (c *gathered) read(p []byte) (n int, err error, again bool) {
+func (c *gathered) read(p []byte) (n int, again bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.closed && !c.in.spent {
@@ -94,27 +94,27 @@ func (c *gathered) read(p []byte) (n int, err error, again bool) {
 			c.in.spent = n < len(p) && !c.over
 			if n == 0 {
 				c.in.spent = false
-				return 0, io.EOF, false
+				return 0, false, io.EOF
 			}
-			return n, nil, false
+			return n, false, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			c.in.spent = true
 		default:
-			return 0, c.named("read", os.NewSyscallError("read", errno)), false
+			return 0, false, c.named("read", os.NewSyscallError("read", errno))
 		}
 	}
 	if c.closed {
-		return 0, c.named("read", net.ErrClosed), false
+		return 0, false, c.named("read", net.ErrClosed)
 	}
 	c.in.waits = true
-	return 0, nil, true
+	return 0, true, nil
 }
 
 // Write implements net.Conn.
 func (c *gathered) Write(p []byte) (n int, err error) {
 	for n < len(p) || len(p) == 0 {
-		m, err, again := c.write(p[n:min(len(p), n+mostAtOnce)])
+		m, again, err := c.write(p[n:min(len(p), n+mostAtOnce)])
 		n += m
 		if err != nil || len(p) == 0 {
 			return n, err
@@ -127,30 +127,30 @@ func (c *gathered) Write(p []byte) (n int, err error) {
 }
 
 // write writes once; again: there was no room, and c.out.wake tells when to try again.
-func (c *gathered) write(p []byte) (n int, err error, again bool) {
+func (c *gathered) write(p []byte) (n int, again bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out.spent = false // room is asked for, not remembered
 	for !c.closed && !c.out.spent {
 		if len(p) == 0 {
-			return 0, nil, false
+			return 0, false, nil
 		}
 		n, errno := call(syscall.SYS_WRITE, uintptr(c.fd), p)
 		switch errno {
 		case 0:
-			return n, nil, false
+			return n, false, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			c.out.spent = true
 		default:
-			return 0, c.named("write", os.NewSyscallError("write", errno)), false
+			return 0, false, c.named("write", os.NewSyscallError("write", errno))
 		}
 	}
 	if c.closed {
-		return 0, c.named("write", net.ErrClosed), false
+		return 0, false, c.named("write", net.ErrClosed)
 	}
 	c.out.waits = true
-	return 0, nil, true
+	return 0, true, nil
 }
 
 // Close implements net.Conn. Whoever waits in Read or Write returns.

@@ -55,7 +55,7 @@ func newPoller() (*poller, error) {
 
 // watch adds a socket. Each change of it is told once.
 func (p *poller) watch(fd int) error {
-	e := syscall.EpollEvent{Events: edge | syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP, Fd: int32(fd)} //nolint:gosec // a descriptor
+	e := syscall.EpollEvent{Events: edge | syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP, Fd: int32(fd)}
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.sockets, syscall.EPOLL_CTL_ADD, fd, &e))
 }
 
@@ -63,7 +63,7 @@ func (p *poller) watch(fd int) error {
 func (p *poller) look() bool {
 	for {
 		n, _, err := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.sockets),
-			uintptr(unsafe.Pointer(&p.events)), mostTold, 0, 0, 0)
+			uintptr(unsafe.Pointer(&p.events)), mostTold, 0, 0, 0) //nolint:gosec // as package syscall does it
 		if err != syscall.EINTR {
 			p.found = p.events[:0]
 			if err == 0 {
@@ -83,7 +83,7 @@ func (p *poller) silence() { _ = p.connect(syscall.EPOLL_CTL_MOD, 0) }
 func (p *poller) alarm()   { _ = p.connect(syscall.EPOLL_CTL_MOD, syscall.EPOLLIN) }
 
 func (p *poller) connect(op int, events uint32) error {
-	e := syscall.EpollEvent{Events: events, Fd: int32(p.sockets)} //nolint:gosec // a descriptor
+	e := syscall.EpollEvent{Events: events, Fd: int32(p.sockets)}
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.ring, op, p.sockets, &e))
 }
 
