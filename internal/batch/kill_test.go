@@ -1,9 +1,9 @@
 package batch
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -90,7 +90,7 @@ var kills = map[string]struct {
 // has a second one finish: every line is in exactly one file, the counts reach the
 // total, and no status or count ever goes back.
 func TestDriverDiesAfterEachWrite(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() && os.Getenv("CI") != "true" {
 		t.Skip("some fifty drivers die: takes half a minute")
 	}
 	for name, tt := range kills {
@@ -205,12 +205,7 @@ func TestDriverHandsOver(t *testing.T) {
 	jobstest.Each(t, func(t *testing.T, n *jobstest.NATS) {
 		r := newRig(t, n)
 		running, release := make(chan struct{}, 64), make(chan struct{})
-		var runs atomic.Int64
-		block := blocking(running, release)
-		r.workerOf("default", 4, func(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
-			runs.Add(1)
-			return block(ctx, a)
-		})
+		runs := r.blockingWorker(4, running, release)
 		first := r.driver(nil)
 		input := repeat("hi", 12)
 		id := r.create(input, nil)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -371,4 +372,15 @@ func blocking(running chan<- struct{}, release <-chan struct{}) jobs.Handler {
 		}
 		return answer(ctx, a)
 	}
+}
+
+// blockingWorker starts a worker that blocks so, and counts what it runs.
+func (r *rig) blockingWorker(slots int, running chan<- struct{}, release <-chan struct{}) *atomic.Int64 {
+	var runs atomic.Int64
+	block := blocking(running, release)
+	r.workerOf("default", slots, func(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
+		runs.Add(1)
+		return block(ctx, a)
+	})
+	return &runs
 }

@@ -19,12 +19,7 @@ func TestTakeoverOfACancelledBatchDrains(t *testing.T) {
 		r := newRig(t, n)
 		r.cfg.Drain = 30 * time.Second
 		running, release := make(chan struct{}, 64), make(chan struct{})
-		var runs atomic.Int64
-		block := blocking(running, release)
-		r.workerOf("default", 2, func(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
-			runs.Add(1)
-			return block(ctx, a)
-		})
+		runs := r.blockingWorker(2, running, release)
 		first := r.driver(nil)
 		input := repeat("hi", 6)
 		id := r.create(input, nil)

@@ -39,10 +39,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// heavy skips a test that starts processes or moves much data when -short is given.
+// heavy skips a test that starts processes or moves much data when -short is given, but not in CI.
 func heavy(t *testing.T, why string) {
 	t.Helper()
-	if testing.Short() {
+	if testing.Short() && os.Getenv("CI") != "true" {
 		t.Skipf("skipped by -short: %s", why)
 	}
 }
