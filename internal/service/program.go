@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/alecthomas/kong"
 
@@ -18,6 +19,10 @@ type IO struct {
 	Environ        []string
 	Stdin          io.Reader // nil: nothing to read
 	Stdout, Stderr io.Writer
+
+	// Alone says that nothing else runs in this process: a program may set for how many
+	// processors Go schedules.
+	Alone bool
 }
 
 // Parse reads args into flags, a struct with kong tags. done says that the program
@@ -62,6 +67,13 @@ func LoadConfig(name string, o config.Options, std IO) (*config.Config, bool) {
 // Main runs a program to its end and returns its exit code.
 func Main(ctx context.Context, p Params, std IO) int {
 	p.Stderr = std.Stderr
+	if std.Alone {
+		ctx, stop := context.WithCancel(ctx)
+		var holding sync.WaitGroup
+		holding.Go(func() { holdProcessors(ctx) })
+		defer holding.Wait()
+		defer stop()
+	}
 	if err := Run(ctx, p); err != nil {
 		fmt.Fprintf(std.Stderr, "%s: %v\n", p.Name, err)
 		return 1
@@ -111,7 +123,7 @@ func (p Program) Run(ctx context.Context, args []string, std IO) int {
 func Process(run func(ctx context.Context, args []string, std IO) int) int {
 	ctx, stop := Signals(context.Background())
 	defer stop()
-	return run(ctx, os.Args[1:], IO{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	return run(ctx, os.Args[1:], IO{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Alone: true})
 }
 
 func count(n int, what string) string {
