@@ -34,6 +34,8 @@
 //  8. No tenant's batches hold back another's: those that may run at once are shared by
 //     tenants, which take turns if need be, and one that waits is cancelled, and
 //     expires, like any other (TestPlacesProperty, TestBatchesTakeTurns).
-//  9. Interactive work goes first: lines are jobs of the lowest class, and go into the
+//  9. Lines with "store": true are completions before their batch has ended, by the
+//     ids of the output file (TestBatchKeepsAnswers).
+//  10. Interactive work goes first: lines are jobs of the lowest class, and go into the
 //     queue in small bursts (TestBatchDelaysNobody, TestPacer).
 package batch

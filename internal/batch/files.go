@@ -36,6 +36,8 @@ func (v *drive) tryFiles(ctx context.Context) (o protocol.BatchOutcome, whole bo
 	defer out.abort()
 	defer bad.abort()
 	seen := newProgress(v.plan.len())
+	keep := newKeeper(ctx, v)
+	defer func() { _ = keep.wait() }() // of a pass that failed otherwise
 	var line []byte
 	_, err = v.d.conn.LineResults(ctx, v.b.Tenant, v.b.Object.ID, 0, true, func(r jobs.LineResult) error {
 		i, ok := v.plan.find(r.Line)
@@ -50,12 +52,18 @@ func (v *drive) tryFiles(ctx context.Context) (o protocol.BatchOutcome, whole bo
 			return err
 		}
 		if r.Status == jobs.Completed {
+			if err := keep.add(i, r.Result); err != nil {
+				return err
+			}
 			o.Usage = o.Usage.Plus(r.Outcome.Usage)
 			return out.write(ctx, line)
 		}
 		return bad.write(ctx, line)
 	})
 	if err != nil || !seen.over() {
+		return o, false, err
+	}
+	if err = keep.wait(); err != nil {
 		return o, false, err
 	}
 	o.Counts = protocol.BatchCounts{Total: seen.total, Completed: seen.completed, Failed: seen.failed}

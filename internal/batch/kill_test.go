@@ -77,7 +77,7 @@ var kills = map[string]struct {
 	cancel bool
 	status protocol.BatchStatus
 }{
-	"completed": {input: words("hi", "bad", "busy", "hi"), status: protocol.BatchCompleted},
+	"completed": {input: words("hi", "bad", "busy", "hi") + storedLine("kept", "hi"), status: protocol.BatchCompleted},
 	"failed":    {input: words("hi") + words("hi"), status: protocol.BatchFailed},
 	"expired": {
 		input:  words("hi", "slow", "bad"),
@@ -126,6 +126,7 @@ func TestDriverDiesAfterEachWrite(t *testing.T) {
 							}
 							if b.Status != protocol.BatchFailed {
 								r.check(b, tt.input)
+								r.kept(b, tt.input)
 							}
 							r.nothingLeft(id)
 							seen.saw(t, &r.get(id).Object)

@@ -26,7 +26,7 @@ func TestBatchLinesThatAskForMore(t *testing.T) {
 	b := r.end(r.create(input, nil), 20*time.Second)
 	fates := r.check(b, input)
 	for id, want := range map[string]string{
-		"store": "400", "no store": "ok", "null": "ok", "background": "400", "foreground": "ok", "both": "400",
+		"store": "ok", "no store": "ok", "null": "ok", "background": "400", "foreground": "ok", "both": "400",
 		"no stream": "ok", "tier": "ok", "metadata": "ok",
 	} {
 		if fates[id] != want {

@@ -24,6 +24,7 @@ type place struct {
 	length int32 // of its line
 	number int32 // of its line, from 1
 	id     int32 // where its custom_id ends in plan.ids; it begins where the one before ends
+	store  bool  // its answer is to be kept as a completion
 }
 
 // longestKeptID is how long a custom_id is kept in memory; longer ones are read from
@@ -34,7 +35,7 @@ func (p *plan) add(l protocol.BatchLine) {
 	if len(l.CustomID) <= longestKeptID {
 		p.ids = append(p.ids, l.CustomID...)
 	}
-	p.at = append(p.at, place{offset: l.Offset, length: int32(l.Length), number: int32(l.Number), id: int32(len(p.ids))})
+	p.at = append(p.at, place{offset: l.Offset, length: int32(l.Length), number: int32(l.Number), id: int32(len(p.ids)), store: l.Store})
 }
 
 func (p *plan) len() int { return len(p.at) }

@@ -149,7 +149,7 @@ func answer(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
 		return jobs.Outcome{}, context.Cause(ctx)
 	}
 	usage := protocol.Usage{PromptTokens: 3, CompletionTokens: 2, TotalTokens: 5}
-	err := a.Answer([]byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":` +
+	err := a.Answer([]byte(`{"id":"chatcmpl-` + a.Job().ID.String() + `","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":` +
 		`{"role":"assistant","content":"hi","refusal":null},"logprobs":null,"finish_reason":"stop"}]}`))
 	return jobs.Outcome{Usage: usage, FinishReason: "stop"}, err
 }
@@ -262,6 +262,7 @@ type fileLine struct {
 		Status    int    `json:"status_code"`
 		RequestID string `json:"request_id"`
 		Body      struct {
+			ID      string            `json:"id"`
 			Choices []json.RawMessage `json:"choices"`
 			Error   *struct {
 				Code string `json:"code"`

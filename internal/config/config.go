@@ -138,6 +138,14 @@ func (b Batches) WindowList() []string {
 	return all
 }
 
+// LongestWindow returns the longest of them.
+func (b Batches) LongestWindow() (longest time.Duration) {
+	for _, w := range b.WindowList() {
+		longest = max(longest, window(w))
+	}
+	return longest
+}
+
 // Webhooks is how frontends deliver events to the addresses of tenants.
 type Webhooks struct {
 	AllowPrivate bool          `yaml:"allow_private" default:"false" help:"Deliver webhooks to addresses inside private networks too, and by http."`

@@ -23,7 +23,8 @@ func JobsConfig(cfg *config.Config, name string, log *slog.Logger) (jobs.Config,
 		User: n.User, Password: n.Password.Reveal(), Token: n.Token.Reveal(),
 		Replicas: n.Replicas, MaxQueued: cfg.Queue.MaxJobs, MaxQueuedBytes: int64(cfg.Queue.MaxBytes),
 		KeepResults: cfg.Keep.Results, KeepEvents: cfg.Keep.Events, MaxEventsBytes: int64(cfg.Keep.EventsBytes),
-		MaxBody: int64(cfg.Frontend.MaxBody), AckWait: cfg.Queue.Lease, Logger: log,
+		LongestBatch: cfg.Batches.LongestWindow(),
+		MaxBody:      int64(cfg.Frontend.MaxBody), AckWait: cfg.Queue.Lease, Logger: log,
 	}
 	var err error
 	out.Dial = dialNATS

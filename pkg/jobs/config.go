@@ -45,6 +45,7 @@ type Config struct {
 	AckWait        time.Duration // a worker's lease on a job; 30 s
 	KeepResults    time.Duration // how long kept jobs can be read; 30 days
 	KeepEvents     time.Duration // how long the events of a kept stream can be replayed; 1 h
+	LongestBatch   time.Duration // the longest window that batches may ask for; 24 h
 	MaxEventsBytes int64         // of all stored events together, the oldest go first; 1 GiB
 
 	Logger *slog.Logger // nil: nothing is logged
@@ -66,6 +67,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	setDefault(&cfg.AckWait, 30*time.Second)
 	setDefault(&cfg.KeepResults, 30*24*time.Hour)
 	setDefault(&cfg.KeepEvents, time.Hour)
+	setDefault(&cfg.LongestBatch, 24*time.Hour)
 	setDefault(&cfg.MaxEventsBytes, 1<<30)
 	if cfg.URL == "" {
 		cfg.URL = nats.DefaultURL

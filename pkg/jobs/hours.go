@@ -36,7 +36,7 @@ func (c *Conn) hoursOf(ctx context.Context, q KeptQuery) ([]string, error) {
 	if info.State.Messages == 0 {
 		return nil, nil
 	}
-	first, last := info.State.First.Add(-idsBefore), info.Time.Add(idsAhead)
+	first, last := info.State.First.Add(-c.idsBefore()), info.Time.Add(idsAhead)
 	switch {
 	case q.After.IsZero():
 	case q.Descending && q.After.Time().Before(last):
@@ -46,6 +46,10 @@ func (c *Conn) hoursOf(ctx context.Context, q KeptQuery) ([]string, error) {
 	}
 	return hoursBetween(first, last, q.Descending), nil
 }
+
+// idsBefore is how much older than its record an id may be: one that was claimed for an
+// idempotency key and submitted when the key came again, or that of a batch's line.
+func (c *Conn) idsBefore() time.Duration { return max(claimAge, c.cfg.LongestBatch) + time.Hour }
 
 // hoursBetween names the hours from that of first to that of last.
 func hoursBetween(first, last time.Time, descending bool) []string {

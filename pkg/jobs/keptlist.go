@@ -15,9 +15,6 @@ const (
 	listTogether = 16
 	// listBytes bounds the answers of a page, and its requests; it may end early.
 	listBytes = 16 << 20
-	// idsBefore is how much older than its record an id may be: one that was claimed
-	// for an idempotency key, and submitted when the key came again.
-	idsBefore = claimAge + time.Hour
 	// idsAhead is how far ahead the clock of whoever made an id may be.
 	idsAhead = time.Hour
 )

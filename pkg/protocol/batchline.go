@@ -17,6 +17,7 @@ type BatchLine struct {
 	Length   int    // bytes, the line break not among them
 	CustomID []byte // JSON string, as it stands in the file
 	Model    string // "" if body's is no string
+	Store    bool   // its answer is to be kept as a completion
 	Body     []byte // JSON object, not validated as a request
 }
 
@@ -94,7 +95,7 @@ func checkBatchMembers(members [len(batchMembers)][]byte, endpoint string) *Batc
 
 // readBody reads what the batch must know of the request.
 func (l *BatchLine) readBody() *BatchFault {
-	model, messages, stream := l.bodyMembers()
+	model, messages, stream, store := l.bodyMembers()
 	switch {
 	case len(model) == 0, isNull(model), string(model) == `""`:
 		return &BatchFault{Code: "invalid_request", Param: "body.model", Message: "Model parameter is required."}
@@ -107,11 +108,12 @@ func (l *BatchLine) readBody() *BatchFault {
 		}
 	}
 	l.Model, _ = unquote(model)
+	l.Store = string(store) == "true"
 	return nil
 }
 
 // bodyMembers finds members of the body, which is known to be an object.
-func (l *BatchLine) bodyMembers() (model, messages, stream []byte) {
+func (l *BatchLine) bodyMembers() (model, messages, stream, store []byte) {
 	s := scanObject{text: l.Body}
 	var m scanMember
 	for s.next(&m) == nil {
@@ -122,22 +124,22 @@ func (l *BatchLine) bodyMembers() (model, messages, stream []byte) {
 			messages = s.value(&m)
 		case "stream":
 			stream = s.value(&m)
+		case "store":
+			store = s.value(&m)
 		}
 	}
-	return model, messages, stream
+	return model, messages, stream, store
 }
 
 // ParseBatchBody validates the request of a line as ParseRequest does, and for what a
 // batch cannot do. The error, always an *Error, is the answer of that line.
 func ParseBatchBody(body []byte) (*Request, error) {
 	r, err := ParseRequest(body)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case r.Background:
+	}
+	if r.Background {
 		return nil, errNotInBatch("background", "Requests of a batch run in the background as they are.")
-	case r.Store:
-		return nil, errNotInBatch("store", "The answers of a batch are kept in its output file.")
 	}
 	return r, nil
 }

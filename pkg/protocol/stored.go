@@ -70,6 +70,12 @@ func AppendStored(dst []byte, s *StoredCompletion) ([]byte, error) {
 	return EditObject(dst, answer, edits...)
 }
 
+// AnswerID returns the id in a completion, "" if there is none.
+func AnswerID(completion []byte) string {
+	id, _ := unquote(findMember(completion, "id"))
+	return id
+}
+
 // appendNoAnswer appends a completion that says nothing.
 func appendNoAnswer(dst []byte, env Envelope) []byte {
 	dst = append(dst, `{"id":`...)
