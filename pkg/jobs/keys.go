@@ -151,6 +151,39 @@ func (c *Conn) Keys(ctx context.Context) ([]Key, error) {
 	return all, nil
 }
 
+// KeyOf returns the key with that secret, revoked or not; ErrNoKey if there is none. It
+// costs one round trip, and keeps trying until ctx ends.
+func (c *Conn) KeyOf(ctx context.Context, secret string) (Key, error) {
+	sum := sha256.Sum256([]byte(secret))
+	m, err := c.leaderGet(ctx, c.n.bucketStream(c.n.keysBucket()), question{
+		LastFor: "$KV." + c.n.keysBucket() + "." + hex.EncodeToString(sum[:]),
+	})
+	if errors.Is(err, errNotStored) || err == nil && m.deleted() {
+		return Key{}, ErrNoKey
+	}
+	if err != nil {
+		return Key{}, fmt.Errorf("look for key: %w", err)
+	}
+	k, err := decodeKey(m.Data)
+	if err != nil {
+		return Key{}, fmt.Errorf("look for key: %w", err)
+	}
+	return *k, nil
+}
+
+// HasKeys reports whether there is any key, revoked ones too. It keeps trying until ctx
+// ends.
+func (c *Conn) HasKeys(ctx context.Context) (bool, error) {
+	err := c.walk(ctx, c.n.keysBucket(), func(*stored) error { return errFound })
+	if err != nil && !errors.Is(err, errFound) {
+		return false, fmt.Errorf("look for keys: %w", err)
+	}
+	return err != nil, nil
+}
+
+// errFound ends a walk that looked for anything at all.
+var errFound = errors.New("found")
+
 // RevokeKey makes every frontend refuse the key within a second. It is chosen by id,
 // or by a name that only one unrevoked key has. Revoking again changes nothing.
 // The error is ErrNoKey where there is none.

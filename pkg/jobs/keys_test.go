@@ -206,3 +206,41 @@ func TestKeyAllows(t *testing.T) {
 		}
 	}
 }
+
+// What a start asks about keys costs as much with a thousand of them as with one.
+func TestLookingForAKeyIsOneQuestion(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n *natstest.NATS) {
+		c := testConn(t, testConfig(n))
+		if some, err := c.HasKeys(t.Context()); some || err != nil {
+			t.Fatalf("there are keys: %t, %v", some, err)
+		}
+		const preset = "sk-osiris-preset"
+		if _, err := c.KeyOf(t.Context(), preset); !errors.Is(err, ErrNoKey) {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if _, _, err := c.CreateKey(t.Context(), KeySpec{Name: "many"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made, _, err := c.CreateKey(t.Context(), KeySpec{Name: "preset", Secret: preset})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.RevokeKey(t.Context(), made.ID); err != nil {
+			t.Fatal(err)
+		}
+		before := c.nc.Stats().OutMsgs
+		have, err := c.KeyOf(t.Context(), preset)
+		if err != nil || have.ID != made.ID || have.Revoked.IsZero() {
+			t.Errorf("%+v, %v", have, err)
+		}
+		some, err := c.HasKeys(t.Context())
+		if !some || err != nil {
+			t.Errorf("there are keys: %t, %v", some, err)
+		}
+		if asked := c.nc.Stats().OutMsgs - before; asked > 4 {
+			t.Errorf("%d messages for two questions", asked)
+		}
+	})
+}

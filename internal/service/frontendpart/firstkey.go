@@ -2,11 +2,9 @@ package frontendpart
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/osiris/osiris/internal/config"
 	"github.com/osiris/osiris/pkg/jobs"
@@ -20,21 +18,19 @@ func firstKey(ctx context.Context, conn *jobs.Conn, bootstrap config.Secret, gen
 	if bootstrap == "" && !generate {
 		return "", nil
 	}
-	keys, err := conn.Keys(ctx)
-	if err != nil {
-		return "", fmt.Errorf("read keys: %w", err)
-	}
 	spec := jobs.KeySpec{Name: "first", Tenant: "default"}
 	if bootstrap != "" {
-		sum := sha256.Sum256([]byte(bootstrap.Reveal()))
-		hash := hex.EncodeToString(sum[:])
-		if i := slices.IndexFunc(keys, func(k jobs.Key) bool { return k.Hash == hash }); i >= 0 {
-			warnRevoked(log, keys[i])
+		have, err := conn.KeyOf(ctx, bootstrap.Reveal())
+		if err == nil {
+			warnRevoked(log, have)
 			return "", nil
 		}
+		if !errors.Is(err, jobs.ErrNoKey) {
+			return "", err
+		}
 		spec.Name, spec.Secret = "bootstrap", bootstrap.Reveal()
-	} else if len(keys) > 0 {
-		return "", nil
+	} else if some, err := conn.HasKeys(ctx); some || err != nil {
+		return "", err
 	}
 	key, secret, err := conn.CreateKey(ctx, spec)
 	if err != nil {
