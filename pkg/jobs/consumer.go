@@ -154,6 +154,7 @@ func (k *Consumer) subscribe(ctx context.Context) error {
 		{k.instance, func(m *nats.Msg) { _ = m.Respond(nil) }, nil},
 		{n.cancel(), k.onControl, nil},
 		{n.hint(k.cfg.Pool), k.onHint, nil},
+		{n.whoRuns(k.cfg.Pool), k.onWhoRuns, nil},
 		{k.usageInbox + ".*", k.onUsageAck, nil},
 		{k.replayInbox + ".*.*", k.onReplayAck, nil},
 		{k.inbox + ".*", k.onPull, &k.pullSub},

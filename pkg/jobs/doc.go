@@ -117,7 +117,7 @@
 //     never comes back, whoever still runs it (TestDeleteKeptWhileItRuns). An
 //     idempotency key has one owner (TestClaimedTogether). What is another tenant's
 //     cannot be told from what is not there (TestKeptIsTheOwners).
-//  16. Of every job can be told where it is and how its attempts ended
+//  16. Of every job can be told where it is, which worker runs it and how its attempts ended
 //     (TestJobHistory, TestListJobs); it can be ended (TestCancelJob), and a kept one
 //     that failed be run again, unless it was deleted (TestRetryJob).
 //  17. A batch is written by compare-and-set alone (TestBatchIsWrittenByOne), and has

@@ -43,7 +43,7 @@ type JobHistory struct {
 	Queued   time.Time       // when the queue stored it; zero: it holds it no more
 	Deadline time.Time       // zero: none, or not known any more
 	Attempts []UsageRecord   // in the order of their ends, numbered through all retries
-	Running  *RunningAttempt // of a kept job that runs
+	Running  *RunningAttempt // of a job that runs, if its worker is known
 	Retried  int             // how often it was run again after it had failed, as far as attempts tell
 
 	Kept     bool
@@ -186,10 +186,14 @@ func (h *JobHistory) addQueued(ctx context.Context, c *Conn, q *record, seq uint
 	if seq <= info.Delivered.Stream {
 		h.State = StateRunning
 	}
-	if !h.Kept {
-		return nil
+	if h.Kept {
+		if h.Running, err = c.runningAttempt(ctx, h.ID); err != nil {
+			return err
+		}
 	}
-	h.Running, err = c.runningAttempt(ctx, h.ID)
+	if h.Running == nil && h.State == StateRunning {
+		h.Running, err = c.askWhoRuns(ctx, q)
+	}
 	return err
 }
 

@@ -49,12 +49,15 @@ func TestJobHistory(t *testing.T) {
 			return o, a.Chunk([]byte(oneChunk))
 		})
 		<-began
-		r.historyOf(waiting.ID, StateRunning)
+		h := r.historyOf(waiting.ID, StateRunning)
+		if now := h.Running; now == nil || now.Worker != "w1" || now.Number != 1 || time.Since(now.Began).Abs() > 20*time.Second {
+			t.Errorf("running: %+v", h.Running)
+		}
 		close(goOn)
 		if got := collect(s, 20*time.Second); got.err != nil || got.failed != nil {
 			t.Fatalf("%+v", got)
 		}
-		h := r.historyOf(waiting.ID, StateFinished)
+		h = r.historyOf(waiting.ID, StateFinished)
 		if len(h.Attempts) != 1 || h.Attempts[0].Worker != "w1" || h.Attempts[0].Usage.TotalTokens != 7 || h.Class != Interactive {
 			t.Errorf("finished: %+v", h)
 		}

@@ -104,6 +104,7 @@ func (n names) aliveFrontend(front string) string { return n.ns + ".alive.fronte
 func (n names) aliveFrontendsSub() string         { return n.ns + ".alive.frontend.*" }
 func (n names) wanted(frontend string) string     { return n.ns + ".wanted." + frontend }
 func (n names) hint(pool string) string           { return n.ns + ".hint." + pool }
+func (n names) whoRuns(pool string) string        { return n.ns + ".who." + pool }
 
 // Usage records and the parts of large bodies.
 
