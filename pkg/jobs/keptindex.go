@@ -89,8 +89,8 @@ func statusOf(s ResultStatus) KeptStatus {
 	return ""
 }
 
-// after returns up to n jobs that q may select, in its order, after one.
-func (x *keptIndex) after(q *KeptQuery, after ID, n int) []keptEntry {
+// after returns up to n jobs that q and begun may select, in q's order, after one.
+func (x *keptIndex) after(q *KeptQuery, begun begunJobs, after ID, n int) []keptEntry {
 	var pairs []uint32
 	for name, value := range q.Metadata {
 		pairs = append(pairs, pairHash(name, value))
@@ -108,7 +108,7 @@ func (x *keptIndex) after(q *KeptQuery, after ID, n int) []keptEntry {
 	}
 	var list []keptEntry
 	for ; at >= 0 && at < len(x.entries) && len(list) < n; at += step {
-		if e := &x.entries[at]; e.selects(q, model, pairs) {
+		if e := &x.entries[at]; e.selects(q, model, pairs) && begun.selects(e.id, q.Status) {
 			list = append(list, *e)
 		}
 	}

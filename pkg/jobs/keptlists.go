@@ -90,13 +90,17 @@ func (cl *Client) listIndexed(ctx context.Context, x *keptIndex, q KeptQuery) (i
 	if err := cl.freshen(ctx, x); err != nil {
 		return nil, false, err
 	}
+	begun, err := cl.begun(ctx, x, &q)
+	if err != nil {
+		return nil, false, err
+	}
 	page := &keptPage{q: q}
 	for after := q.After; ; {
 		n := page.missing()
 		if err := x.lock(ctx); err != nil {
 			return nil, false, err
 		}
-		list := x.after(&q, after, n)
+		list := x.after(&q, begun, after, n)
 		x.unlock()
 		seen := make([]glimpse, len(list))
 		read, err := cl.readListed(ctx, len(list), func(ctx context.Context, i int) (k *Kept, err error) {
