@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	controlWindow = 5 * time.Millisecond // acknowledgements to a worker wait for each other
+	controlWindow = 20 * time.Millisecond // acknowledgements to a worker wait for each other
 	inlineMargin  = 64 << 10             // room for header and protocol beside an inline body
 )
 

@@ -14,6 +14,7 @@ const (
 	fewStreams  = 8                      // up to so many active streams nothing waits
 	maxOutbox   = 64 << 10               // bytes that are sent without waiting further
 	manyFrames  = 8                      // so many are worth a message of their own
+	manyHeld    = 32                     // so many of those that can wait are
 	mostTurns   = 8                      // that others are given to add to a message
 )
 
@@ -58,7 +59,7 @@ func (o *outbox) join() { o.mu.Lock(); o.streams++; o.mu.Unlock() }
 func (o *outbox) leave() { o.mu.Lock(); o.streams--; o.mu.Unlock() }
 
 // add queues a frame, to be sent to subject if it leaves without frames of other
-// jobs. With hold it waits for the next frame or the window, however quiet it is.
+// jobs. With hold it waits for the window or many others, however quiet it is.
 func (o *outbox) add(subject string, f *frame, hold bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,7 +94,7 @@ func (o *outbox) open(subject string, size int) {
 
 func (o *outbox) schedule(hold bool) {
 	switch {
-	case len(o.buf) > maxOutbox, !hold && o.streams <= fewStreams:
+	case len(o.buf) > maxOutbox, !hold && o.streams <= fewStreams, hold && o.frames >= manyHeld:
 		o.flushLocked()
 	case hold:
 		o.arm()

@@ -66,9 +66,10 @@ func (a *Attempt) usageRecord(o *Outcome, status Status, failure *protocol.Error
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 const (
-	usageWindow = 5 * time.Millisecond // records of a tenant within it share a message
-	usageFull   = 32 << 10             // bytes that are sent without waiting further
-	usageAgain  = 2 * time.Second      // a message that was not confirmed is published again
+	usageWindow = 25 * time.Millisecond // records of a tenant within it share a message
+	usageMany   = 32                    // so many records are sent without waiting further,
+	usageFull   = 32 << 10              // and so many bytes
+	usageAgain  = 2 * time.Second       // a message that was not confirmed is published again
 )
 
 // usageLog stores usage records, those of one tenant together when many come, and
@@ -128,7 +129,7 @@ func (u *usageLog) take(a *Attempt, r *UsageRecord) bool {
 	u.open[r.Tenant] = b
 	b.attempts = append(b.attempts, a)
 	switch {
-	case len(b.lines) > usageFull || time.Since(u.last) > usageWindow:
+	case len(b.attempts) >= usageMany, len(b.lines) > usageFull, time.Since(u.last) > usageWindow:
 		u.flushLocked()
 	case !u.armed:
 		u.armed = true
