@@ -15,7 +15,7 @@ import (
 
 const (
 	controlWindow = 20 * time.Millisecond // acknowledgements to a worker wait for each other
-	inlineMargin  = 64 << 10             // room for header and protocol beside an inline body
+	inlineMargin  = 64 << 10              // room for header and protocol beside an inline body
 )
 
 // ClientConfig configures a Client. The zero value is usable.
