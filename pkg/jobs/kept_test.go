@@ -373,3 +373,22 @@ func TestAwaitKept(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+func TestPlainAck(t *testing.T) {
+	for answer, want := range map[string]bool{
+		`{"stream":"osiris_results", "seq":7}`:                  true,
+		`{"stream":"osiris_results","seq":7,"domain":"hub"}`:    true,
+		`{"stream":"osiris_results", "seq":7,"duplicate":true}`: true,
+		``:                                    false,
+		`{"stream":"osiris_results", "seq":}`: false,
+		`{"stream":"", "seq":7}`:              false,
+		`{"stream":"osiris_results", "seq":7`: false,
+		`{"error":{"code":400,"err_code":10071,"description":"x"},"stream":"osiris_results","seq":0}`:  false,
+		`{"stream":"osiris_results", "seq":0,"error":{"code":400,"err_code":10071,"description":"x"}}`: false,
+		`{"stream":"osiris_results","error":{"code":503,"err_code":10077,"description":"y"},"seq":0}`:  false,
+	} {
+		if got := plainAck([]byte(answer)); got != want {
+			t.Errorf("plainAck(%s) = %v, want %v", answer, got, want)
+		}
+	}
+}
