@@ -18,7 +18,7 @@ func followContainer() {
 	}
 	own, _ := os.ReadFile("/proc/self/cgroup") // where it cannot be read, only the root is asked
 	if limit := containerLimit("/sys/fs/cgroup", string(own)); limit > 0 {
-		debug.SetMemoryLimit(limit - limit/10)
+		debug.SetMemoryLimit(limit - limit/10 + ballast) // Go counts what it reserved
 	}
 }
 

@@ -114,7 +114,7 @@ func (b *buffers) get() *[]byte {
 	if buf, ok := b.pool.Get().(*[]byte); ok {
 		return buf
 	}
-	buf := make([]byte, 0, 4<<10)
+	buf := make([]byte, 0, 1<<10)
 	return &buf
 }
 

@@ -25,7 +25,7 @@ type Event struct {
 }
 
 const (
-	firstBuffer = 8 << 10   // of a Decoder; it doubles up to its limit
+	firstBuffer = 4 << 10   // of a Decoder; it doubles up to its limit
 	keptBuffer  = 256 << 10 // what a Decoder keeps after a long event
 	mostNames   = 16        // event names a Decoder remembers, so as not to allocate them again
 )
