@@ -18,6 +18,7 @@ type Chunk struct {
 	members       []extraMember
 	scratch       []byte
 	text, thought []byte
+	like          alike
 }
 
 // reset empties c for the next chunk and keeps its space, unless a giant chunk
@@ -32,7 +33,7 @@ func (c *Chunk) reset() {
 	if cap(c.members) > 1024 {
 		c.members = nil
 	}
-	*c = Chunk{Choices: c.Choices[:0], members: c.members[:0], scratch: c.scratch[:0], text: c.text, thought: c.thought}
+	*c = Chunk{Choices: c.Choices[:0], members: c.members[:0], scratch: c.scratch[:0], text: c.text, thought: c.thought, like: c.like}
 }
 
 // addChoice adds a choice, in the space of one of an earlier chunk if there is any.

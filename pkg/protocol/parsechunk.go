@@ -15,18 +15,28 @@ const maxCalls = 1024
 const keptScratch = 64 << 10
 
 // ParseChunk reads one chunk of a stream into c, whose slices it reuses; c's
-// spans point into data or into c and are valid until either changes. It checks
-// that data is one valid JSON object and takes what odd servers make of a chunk:
-// missing members, content in parts (thinking parts become reasoning_content),
-// arguments as an object, usage inside x_groq. Bytes that are not UTF-8 become
-// U+FFFD; control characters in strings are refused.
+// spans point into data or into c and are valid until either changes. For one stream
+// it is one c, which nobody else writes into: a chunk that only its text tells from
+// the one before is not parsed again. It checks that data is one valid JSON object
+// and takes what odd servers make of a chunk: missing members, content in parts
+// (thinking parts become reasoning_content), arguments as an object, usage inside
+// x_groq. Bytes that are not UTF-8 become U+FFFD; control characters in strings are
+// refused.
 //
 // The error is always an *Error: the server's own, as parseError has it, where
 // the chunk reports one (even among choices), else one with ErrMalformed in its
 // chain.
 func ParseChunk(data []byte, c *Chunk) error {
+	if text, ok := c.like.text(data); ok {
+		c.Choices[0].Content = text
+		return nil
+	}
 	p := chunkParser{c: c, key: "delta"}
-	return p.parse(data)
+	if err := p.parse(c.like.copy(data)); err != nil {
+		return err
+	}
+	c.like.learn(c, p.textAt)
+	return nil
 }
 
 // chunkParser reads a chunk or, with another name for the member that holds what
@@ -36,6 +46,7 @@ type chunkParser struct {
 	c      *Chunk
 	key    string // "delta" or "message"
 	broken bool   // an error was reported
+	textAt int    // where the last content that is a string or null begins
 
 	hasChoices bool // a choices array was there
 	said       int  // choices that have the member as an object

@@ -41,6 +41,7 @@ func (p *chunkParser) stringOrNull() []byte {
 func (p *chunkParser) content() []byte {
 	switch p.peek() {
 	case '"', 'n':
+		p.textAt = p.pos
 		return p.value()
 	case '{', '[':
 	default: // a number is not text
