@@ -61,7 +61,14 @@ func (e *Exchange) dial(ctx context.Context, to *Target) (*conn, error) {
 	if aborted {
 		return nil, errAborted
 	}
-	c, err := e.transport.dial(ctx, to)
+	var c *conn
+	var err error
+	dialed := make(chan struct{})
+	go func() { // dialing needs a deep stack, which a goroutine keeps: here, for as long as its stream lasts
+		defer close(dialed)
+		c, err = e.transport.dial(ctx, to)
+	}()
+	<-dialed
 	e.mu.Lock()
 	e.dialing = nil
 	e.mu.Unlock()
