@@ -100,7 +100,7 @@ func (s *Stream) deliverLocked(f *frame, control string, now time.Time) {
 		s.cl.gatherings.give(s.in)
 		s.in = nil
 		s.from, s.control = control, control
-		s.eaten, s.taken, s.acked = 0, 0, false
+		s.eaten, s.taken, s.acked, s.ackedAt = 0, 0, false, now
 	case accept:
 	}
 	s.asked = time.Time{}

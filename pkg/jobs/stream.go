@@ -17,7 +17,13 @@ var (
 	ErrClosed = errors.New("stream closed")
 )
 
-const ackEvery = 128 << 10 // bytes consumed between two acknowledgements to the worker
+// A worker holds what it emitted until that is acknowledged: after so many bytes, of
+// which a stream that takes its time lets few add up.
+const (
+	ackEvery = 128 << 10
+	ackSlow  = 2 << 10 // where the last was acknowledged ackPause ago
+	ackPause = 100 * time.Millisecond
+)
 
 // Stream is the events of one job, as its submitter sees them: in order, each
 // once, of one attempt after the other. An attempt that replaces an older one
@@ -72,6 +78,7 @@ type Stream struct {
 	eaten     int       // bytes handed to the reader since the last ack
 	taken     uint32    // the last number handed to the reader
 	acked     bool      // the attempt's worker was told of one
+	ackedAt   time.Time // when, or when the attempt's first frame came
 	large     bool      // the body travels by reference, and goes with the job
 	withdraw  func()    // removes the record of a kept job that was not stored; nil for none
 	takeBack  func()    // removes all of one that may be stored; nil for none
@@ -191,10 +198,11 @@ func (s *Stream) armLocked(now, until time.Time) {
 func (s *Stream) consumedLocked(n int) (ack frame, control string) {
 	s.eaten += n
 	s.taken = s.seq.next - 1
-	if s.eaten < ackEvery || s.ended || s.control == "" {
+	due := s.eaten >= ackEvery || s.eaten >= ackSlow && s.heard.Sub(s.ackedAt) >= ackPause
+	if !due || s.ended || s.control == "" {
 		return frame{}, ""
 	}
-	s.eaten, s.acked = 0, true
+	s.eaten, s.acked, s.ackedAt = 0, true, s.heard
 	return frame{job: s.job, attempt: s.seq.attempt, number: s.taken, kind: ctlAck}, s.control
 }
 
