@@ -25,7 +25,8 @@ type Event struct {
 }
 
 const (
-	firstBuffer = 4 << 10   // of a Decoder; it doubles up to its limit
+	firstBuffer = 1 << 10   // of a Decoder; it grows up to its limit
+	busyBuffer  = 4 << 10   // of one whose reader has more than fits
 	keptBuffer  = 256 << 10 // what a Decoder keeps after a long event
 	mostNames   = 16        // event names a Decoder remembers, so as not to allocate them again
 )
@@ -46,6 +47,7 @@ type Decoder struct {
 	// from its first line on. Invariant: start <= line <= seen <= end.
 	buf        []byte
 	start, end int
+	filled     bool // the last read left no room
 	line       int  // where the line under way begins
 	seen       int  // up to here the line under way has no line end
 	swallow    bool // the last line ended in CR: a LF that comes next belongs to it
@@ -248,7 +250,7 @@ func (d *Decoder) intern(value []byte) string {
 }
 
 // fill reads more, after making room: by moving the event under way to the
-// front, or by doubling the buffer.
+// front, or by a larger buffer.
 func (d *Decoder) fill() {
 	if d.start > 0 {
 		copy(d.buf, d.buf[d.start:d.end])
@@ -259,19 +261,27 @@ func (d *Decoder) fill() {
 		d.err = ErrLineTooLong
 		return
 	}
-	if d.end == len(d.buf) {
-		grown := make([]byte, min(2*len(d.buf), d.max+4))
-		copy(grown, d.buf[:d.end])
-		d.buf = grown
+	switch {
+	case d.end == len(d.buf):
+		d.grow(2 * len(d.buf))
+	case d.filled && len(d.buf) < busyBuffer:
+		d.grow(busyBuffer)
 	}
 	for range 100 {
 		n, err := d.r.Read(d.buf[d.end:])
 		d.end += n
+		d.filled = d.end == len(d.buf)
 		if d.err = err; n > 0 || err != nil {
 			return
 		}
 	}
 	d.err = io.ErrNoProgress
+}
+
+func (d *Decoder) grow(size int) {
+	grown := make([]byte, min(size, d.max+4))
+	copy(grown, d.buf[:d.end])
+	d.buf = grown
 }
 
 // AppendEvent appends data as one event: one line, or one for each line of data.

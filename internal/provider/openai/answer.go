@@ -51,7 +51,7 @@ func (a *answer) read() error {
 // firstBytes returns the beginning of the answer without the blanks that some
 // servers send while they work.
 func (a *answer) firstBytes() ([]byte, error) {
-	buf := make([]byte, 4096)
+	buf := make([]byte, 1<<10)
 	for {
 		n, err := a.call.Read(buf)
 		head := bytes.TrimLeft(bytes.TrimPrefix(buf[:n], []byte("\xef\xbb\xbf")), " \t\r\n")

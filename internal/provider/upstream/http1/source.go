@@ -7,14 +7,18 @@ import (
 	"sync"
 )
 
-const firstBuffer = 4 << 10 // of a call that is reading; only a long line makes it grow
+const (
+	firstBuffer = 2 << 10  // of a call that is reading; only a long line makes it grow
+	wideBuffer  = 16 << 10 // of one that receives faster than it reads
+)
 
 var errLineTooLong = errors.New("line is longer than allowed")
 
 // source is what arrives on a connection, through one buffer.
 type source struct {
 	from  io.Reader
-	buf   []byte // buf[r:w] has arrived and is not yet taken
+	lent  *buffers // where buf is from
+	buf   []byte   // buf[r:w] has arrived and is not yet taken
 	r, w  int
 	heard bool // something has arrived since the call began
 }
@@ -24,16 +28,21 @@ func (s *source) pending() []byte { return s.buf[s.r:s.w] }
 
 // fill waits for more and appends it to what is pending.
 func (s *source) fill() error {
+	full := s.w == len(s.buf)
 	switch {
-	case s.r == s.w:
-		s.r, s.w = 0, 0
-	case s.w == len(s.buf) && s.r > 0:
-		s.w = copy(s.buf, s.buf[s.r:s.w])
-		s.r = 0
-	case s.w == len(s.buf):
+	case full && len(s.buf) == firstBuffer:
+		s.lent.exchange(s, wideBuffer)
+	case full && s.r == 0:
 		grown := make([]byte, 2*len(s.buf))
 		copy(grown, s.buf)
 		s.buf = grown
+	case full || s.r == s.w:
+		slow := len(s.buf) == wideBuffer && s.w <= firstBuffer/2
+		s.w = copy(s.buf, s.pending())
+		s.r = 0
+		if slow {
+			s.lent.exchange(s, firstBuffer)
+		}
 	}
 	n, err := s.read(s.buf[s.w:])
 	s.w += n
@@ -99,25 +108,49 @@ func (s *source) line(most int) ([]byte, error) {
 
 // buffers lends the buffers that calls read and write with. Safe for concurrent use.
 type buffers struct {
-	in  sync.Pool // *[firstBuffer]byte
-	out sync.Pool // *[]byte
+	in   sync.Pool // *[firstBuffer]byte
+	wide sync.Pool // *[wideBuffer]byte
+	out  sync.Pool // *[]byte
 }
 
 // lend gives s an empty buffer for what arrives from r.
 func (b *buffers) lend(s *source, r io.Reader) {
-	buf, ok := b.in.Get().(*[firstBuffer]byte)
-	if !ok {
-		buf = new([firstBuffer]byte)
-	}
-	*s = source{from: r, buf: buf[:]}
+	*s = source{from: r, lent: b, buf: b.get(firstBuffer)}
+}
+
+// exchange gives s a buffer of another size, with what is pending in it.
+func (b *buffers) exchange(s *source, size int) {
+	old := s.buf
+	s.buf = b.get(size)
+	s.w = copy(s.buf, old[s.r:s.w])
+	s.r = 0
+	b.put(old)
 }
 
 // giveBack takes the buffer of s; a second time has no effect.
 func (b *buffers) giveBack(s *source) {
-	if len(s.buf) == firstBuffer {
-		b.in.Put((*[firstBuffer]byte)(s.buf))
-	}
+	b.put(s.buf)
 	s.from, s.buf, s.r, s.w = nil, nil, 0, 0
+}
+
+func (b *buffers) get(size int) []byte {
+	if size == firstBuffer {
+		if buf, ok := b.in.Get().(*[firstBuffer]byte); ok {
+			return buf[:]
+		}
+	} else if buf, ok := b.wide.Get().(*[wideBuffer]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, size)
+}
+
+func (b *buffers) put(buf []byte) {
+	switch len(buf) {
+	case firstBuffer:
+		b.in.Put((*[firstBuffer]byte)(buf))
+	case wideBuffer:
+		b.wide.Put((*[wideBuffer]byte)(buf))
+	}
 }
 
 // scratch lends an empty buffer to write into.
