@@ -11,8 +11,8 @@ import (
 // as streams. So memory in use may grow by garbage percent only, and ballast counts as
 // memory in use: it is only ever reserved, and the system gives no page for it.
 const (
-	garbage = 50
-	ballast = 32 << 20 // bytes
+	garbage = 25
+	ballast = 48 << 20 // bytes
 )
 
 // newBallast reserves it for as long as the result is kept, unless GOGC says how often
