@@ -71,6 +71,7 @@ func Main(ctx context.Context, p Params, std IO) int {
 		ctx, stop := context.WithCancel(ctx)
 		var holding sync.WaitGroup
 		holding.Go(func() { holdProcessors(ctx) })
+		holding.Go(func() { holdGarbage(ctx) })
 		defer holding.Wait()
 		defer stop()
 	}
