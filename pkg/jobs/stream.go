@@ -21,7 +21,7 @@ var (
 // which a stream that takes its time lets few add up.
 const (
 	ackEvery = 128 << 10
-	ackSlow  = 2 << 10 // where the last was acknowledged ackPause ago
+	ackSlow  = 3 << 9 // where the last was acknowledged ackPause ago
 	ackPause = 100 * time.Millisecond
 )
 

@@ -163,7 +163,7 @@ func (h *heldJobs) judge(ctx context.Context, s *suspectJob, alive map[string]bo
 // handBack gives a job to another worker, unless it ended or was begun again meanwhile.
 func (h *heldJobs) handBack(ctx context.Context, s *suspectJob) error {
 	c := h.cl.conn
-	if _, err := c.resultIfAny(ctx, s.job.Tenant, s.job.ID); err != nil {
+	if r, err := c.resultIfAny(ctx, s.job.Tenant, s.job.ID); err != nil || r != nil {
 		return err // a worker looks for a result before it announces: it may be held up there
 	}
 	instance, err := c.runsAt(ctx, s.job.ID, s.stored)
