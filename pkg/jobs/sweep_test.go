@@ -156,6 +156,43 @@ func TestSweepFindsUnannounced(t *testing.T) {
 	})
 }
 
+// A job that was over before its worker announced it is not given to another one.
+func TestSweepLeavesWhatHasEnded(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := backgroundJob()
+		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte(`{"x":1}`)) })
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		r.ended(j, 10*time.Second)
+		naks := make(chan *nats.Msg, 1)
+		if _, err := r.conn.nc.Subscribe("$JS.ACK."+r.conn.n.jobsStream(j.Class)+".>", func(m *nats.Msg) {
+			if string(m.Data) != string(ackAck) {
+				naks <- m
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		held := &heldJobs{cl: cl}
+		suspect := &suspectJob{seq: 1, stored: time.Now().Add(-time.Minute), job: j, pc: poolClass{j.Pool, j.Class}}
+		if err := held.handBack(t.Context(), suspect); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.conn.nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.conn.nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case m := <-naks:
+			t.Errorf("%s to %s", m.Data, m.Subject)
+		default:
+		}
+	})
+}
+
 // Everything is killed while a background job runs and started again: it is answered
 // within seconds.
 func TestSweepAfterEverythingDied(t *testing.T) {
