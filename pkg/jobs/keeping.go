@@ -18,14 +18,8 @@ type keeping struct {
 	pieces  *protocol.Accumulator    // what the chunks add up to
 	whole   []byte                   // the answer, if it came whole
 	started time.Time
-	attempt uint32      // the number among the job's stored events and results
-	tell    *time.Timer // announces the attempt of a job that stores no events; nil for none
+	attempt uint32 // the number among the job's stored events and results
 }
-
-// announceAfter is how long a job that stores no events runs before those who look at
-// it are told: most of what is faster is over before anybody looks, and its result
-// says the same.
-const announceAfter = 100 * time.Millisecond
 
 // chunkKept is Chunk of a kept job: the events are numbered, stored and folded.
 func (a *Attempt) chunkKept(sse []byte) error {
@@ -103,8 +97,8 @@ func (k *Consumer) recall(a *Attempt) (over bool, err error) {
 	about := replayAbout{Worker: k.cfg.WorkerID, Started: a.kept.started, Instance: k.instance}.encode(nil)
 	subject := k.conn.n.replay(a.job.ID)
 	if !a.job.Stream {
-		m := appendReplay(nil, &replayMessage{kind: replayStarted, attempt: a.kept.attempt, first: first, data: about})
-		a.kept.tell = time.AfterFunc(announceAfter, func() { _ = k.conn.nc.Publish(subject, m) })
+		m := replayMessage{kind: replayStarted, attempt: a.kept.attempt, first: first, data: about}
+		_ = k.conn.nc.Publish(subject, appendReplay(nil, &m)) // only tells readers that it runs
 		return false, nil
 	}
 	key := "." + a.key()

@@ -182,9 +182,6 @@ func (k *Consumer) conclude(ctx context.Context, a *Attempt, o Outcome, err erro
 		cause = context.Cause(ctx)
 	}
 	o.Timing.Queue = a.queued
-	if a.kept.tell != nil {
-		a.kept.tell.Stop()
-	}
 	var e ending
 	if a.job.Keep == nil {
 		e = decide(err, cause, a.job.Stream, emitted)
