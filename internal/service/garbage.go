@@ -20,7 +20,7 @@ const (
 	leastGarbage = 20 // percent of the memory in use
 	mostGarbage  = 100
 
-	costly = 0.07  // of the program's processor time goes to collecting, twice in a row: more garbage.
+	costly = 0.07  // of the program's processor time goes to collecting, costlyTimes in a row: more garbage.
 	cheap  = 0.025 // Less goes there: less garbage.
 
 	costlyTimes = 3 // many streams that begin at once take no longer
@@ -49,7 +49,7 @@ type collecting struct {
 // garbage decides how much of it there may be.
 type garbage struct {
 	percent int // of the memory in use
-	costly  int // so often in a row
+	times   int // it was costly in a row
 }
 
 // judge sets the percentage by what happened, and reports false if that tells nothing yet.
@@ -60,14 +60,14 @@ func (g *garbage) judge(c collecting) bool {
 	share := float64(c.cost) / float64(max(c.used, 1))
 	switch {
 	case share <= costly:
-		g.costly = 0
+		g.times = 0
 		if share < cheap {
 			g.percent = max(g.percent/2, leastGarbage)
 		}
-	case g.costly+1 < costlyTimes:
-		g.costly++
+	case g.times+1 < costlyTimes:
+		g.times++
 	default:
-		g.costly, g.percent = 0, min(2*g.percent, mostGarbage)
+		g.times, g.percent = 0, min(2*g.percent, mostGarbage)
 	}
 	return true
 }
