@@ -20,6 +20,7 @@ type Conn struct {
 	n         names
 	nc        *nats.Conn
 	js        jetstream.JetStream
+	acks      *acks
 	apiPrefix string // "$JS.API." or "$JS.<domain>.API."
 
 	keys, models, workers, webhooks jetstream.KeyValue

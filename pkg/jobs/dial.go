@@ -56,6 +56,9 @@ func (c *Conn) dial(ctx context.Context) error {
 			c.js, err = jetstream.New(c.nc)
 		}
 	}
+	if err == nil {
+		c.acks, err = newAcks(c.nc)
+	}
 	if err != nil {
 		c.nc.Close()
 		<-c.closed

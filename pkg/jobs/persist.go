@@ -32,14 +32,22 @@ var errRace = errors.New("written by another process at the same moment")
 // nobody answers, so waiting longer for the same question gains nothing.
 const attemptTimeout = 3 * time.Second
 
-// persist calls f until it succeeds, fails for good or ctx ends. what names the
-// operation in the log, where a lasting fault shows up every ten seconds.
+// persist calls f until it succeeds, fails for good or ctx ends, with a context that
+// bounds one attempt. what names the operation in the log, where a lasting fault shows
+// up every ten seconds.
 func (c *Conn) persist(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	return c.insist(ctx, what, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+		return f(ctx)
+	})
+}
+
+// insist is persist with an f that bounds its attempts itself.
+func (c *Conn) insist(ctx context.Context, what string, f func(ctx context.Context) error) error {
 	wait, logged := 50*time.Millisecond, time.Time{}
 	for {
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-		err := f(attempt)
-		cancel()
+		err := f(ctx)
 		if err == nil || !transient(err) {
 			return err
 		}
@@ -62,13 +70,13 @@ func (c *Conn) persist(ctx context.Context, what string, f func(ctx context.Cont
 // roomWait is how long a write is tried on a server that has no room for it.
 const roomWait = 10 * time.Second
 
-// persistWrite is persist for what a server needs room for: one that has none, as with
+// persistWrite is insist for what a server needs room for: one that has none, as with
 // a full disk, is an error after a while, which the log shows. What is written may be
 // all that keeps a worker's slot.
 func (c *Conn) persistWrite(ctx context.Context, what string, f func(ctx context.Context) error) error {
 	var full time.Time
 	var refused error
-	err := c.persist(ctx, what, func(ctx context.Context) error {
+	err := c.insist(ctx, what, func(ctx context.Context) error {
 		err := f(ctx)
 		if !hasCode(err, codeInsufficient) {
 			full = time.Time{}

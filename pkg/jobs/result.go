@@ -177,14 +177,13 @@ func (c *Conn) PutResult(ctx context.Context, tenant, group, name string, r *Res
 // A refusal counts once the leader has shown what is there; when an answer was
 // lost, the same bytes are its own.
 func (c *Conn) putFirst(ctx context.Context, what, stream string, m *nats.Msg, ttl time.Duration) (won bool, err error) {
-	m.Header.Set(jetstream.ExpectedStreamHeader, stream)
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 	if ttl > 0 {
 		m.Header.Set(jetstream.MsgTTLHeader, ttl.String())
 	}
 	unsure := false
 	err = c.persistWrite(ctx, what, func(ctx context.Context) error {
-		err := c.store(ctx, m)
+		err := c.acks.store(ctx, m)
 		switch {
 		case err == nil:
 			won = true
@@ -201,45 +200,6 @@ func (c *Conn) putFirst(ctx context.Context, what, stream string, m *nats.Msg, t
 		return err
 	})
 	return won, err
-}
-
-// store publishes m and waits for the broker's word that it is stored. A refusal is a
-// *jetstream.APIError, as from the library, whose own way reads the word by reflection.
-func (c *Conn) store(ctx context.Context, m *nats.Msg) error {
-	answer, err := c.nc.RequestMsgWithContext(ctx, m)
-	if err != nil {
-		return err
-	}
-	if plainAck(answer.Data) {
-		return nil
-	}
-	var ack struct {
-		Stream string              `json:"stream"`
-		Error  *jetstream.APIError `json:"error"`
-	}
-	switch err := json.Unmarshal(answer.Data, &ack); {
-	case err == nil && ack.Error != nil:
-		return ack.Error
-	case err != nil, ack.Stream == "":
-		return jetstream.ErrInvalidJSAck
-	}
-	return nil
-}
-
-// plainAck reports whether b is what a broker says of a message that it stored:
-// {"stream":"NAME", "seq":7}, with more members or without. False may be one too.
-func plainAck(b []byte) bool {
-	rest, ok := bytes.CutPrefix(b, []byte(`{"stream":"`))
-	if !ok {
-		return false
-	}
-	name := bytes.IndexByte(rest, '"')
-	if name <= 0 || bytes.IndexByte(rest[:name], '\\') >= 0 {
-		return false
-	}
-	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest[name+1:], ", "), []byte(`"seq":`))
-	digits := bytes.TrimLeft(rest, "0123456789")
-	return ok && len(digits) < len(rest) && (string(digits) == "}" || bytes.HasPrefix(digits, []byte(",")) && !bytes.Contains(digits, []byte(`"error"`)))
 }
 
 // refusedAsTaken tells a conditional write that came second. A cluster has a code

@@ -1,0 +1,132 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// acks hands the broker's words on stored messages to those who wait for them. The
+// library's requests do that too; a context, a timer and a channel made for each cost
+// a kept job as much as its writes. Safe for concurrent use.
+type acks struct {
+	nc    *nats.Conn
+	inbox string // and the number of whoever waits
+
+	idle sync.Pool // of *ackWait
+
+	mu      sync.Mutex
+	last    uint64
+	waiting map[uint64]*ackWait
+}
+
+// ackWait is one who waits.
+type ackWait struct {
+	came  chan *nats.Msg // holds one
+	timer *time.Timer    // stopped while nobody waits
+}
+
+func newAcks(nc *nats.Conn) (*acks, error) {
+	a := &acks{nc: nc, inbox: nats.NewInbox() + ".", waiting: map[uint64]*ackWait{}}
+	a.idle.New = func() any {
+		w := &ackWait{came: make(chan *nats.Msg, 1), timer: time.NewTimer(time.Hour)}
+		w.timer.Stop()
+		return w
+	}
+	_, err := nc.Subscribe(a.inbox+"*", a.on)
+	return a, err
+}
+
+func (a *acks) on(m *nats.Msg) {
+	number, err := strconv.ParseUint(m.Subject[len(a.inbox):], 36, 64)
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w := a.waiting[number]; w != nil {
+		delete(a.waiting, number)
+		w.came <- m
+	}
+}
+
+// store publishes m and waits for the broker's word that it is stored, attemptTimeout
+// at most. A refusal is a *jetstream.APIError.
+func (a *acks) store(ctx context.Context, m *nats.Msg) error {
+	w := a.idle.Get().(*ackWait)
+	a.mu.Lock()
+	a.last++
+	number := a.last
+	a.waiting[number] = w
+	a.mu.Unlock()
+	defer a.leave(number, w)
+	m.Reply = a.inbox + strconv.FormatUint(number, 36)
+	if err := a.nc.PublishMsg(m); err != nil {
+		return err
+	}
+	w.timer.Reset(attemptTimeout)
+	select {
+	case word := <-w.came:
+		return ackError(word)
+	case <-w.timer.C:
+		return nats.ErrTimeout
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave makes w one that nothing comes to.
+func (a *acks) leave(number uint64, w *ackWait) {
+	w.timer.Stop()
+	a.mu.Lock()
+	delete(a.waiting, number)
+	select {
+	case <-w.came:
+	default:
+	}
+	a.mu.Unlock()
+	a.idle.Put(w)
+}
+
+// ackError is nil if the broker's word is that it stored the message.
+func ackError(word *nats.Msg) error {
+	if len(word.Data) == 0 && word.Header.Get("Status") == "503" {
+		return nats.ErrNoResponders
+	}
+	if plainAck(word.Data) {
+		return nil
+	}
+	var ack struct {
+		Stream string              `json:"stream"`
+		Error  *jetstream.APIError `json:"error"`
+	}
+	switch err := json.Unmarshal(word.Data, &ack); {
+	case err == nil && ack.Error != nil:
+		return ack.Error
+	case err != nil, ack.Stream == "":
+		return jetstream.ErrInvalidJSAck
+	}
+	return nil
+}
+
+// plainAck reports whether b is what a broker says of a message that it stored:
+// {"stream":"NAME", "seq":7}, with more members or without. False may be one too.
+func plainAck(b []byte) bool {
+	rest, ok := bytes.CutPrefix(b, []byte(`{"stream":"`))
+	if !ok {
+		return false
+	}
+	name := bytes.IndexByte(rest, '"')
+	if name <= 0 || bytes.IndexByte(rest[:name], '\\') >= 0 {
+		return false
+	}
+	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest[name+1:], ", "), []byte(`"seq":`))
+	digits := bytes.TrimLeft(rest, "0123456789")
+	return ok && len(digits) < len(rest) && (string(digits) == "}" || bytes.HasPrefix(digits, []byte(",")) && !bytes.Contains(digits, []byte(`"error"`)))
+}
