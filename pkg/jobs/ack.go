@@ -28,8 +28,9 @@ type acks struct {
 
 // ackWait is one who waits.
 type ackWait struct {
-	came  chan *nats.Msg // holds one
-	timer *time.Timer    // stopped while nobody waits
+	number uint64
+	came   chan *nats.Msg // holds one
+	timer  *time.Timer    // stopped while nobody waits
 }
 
 func newAcks(nc *nats.Conn) (*acks, error) {
@@ -59,18 +60,33 @@ func (a *acks) on(m *nats.Msg) {
 // store publishes m and waits for the broker's word that it is stored, attemptTimeout
 // at most. A refusal is a *jetstream.APIError.
 func (a *acks) store(ctx context.Context, m *nats.Msg) error {
+	w, err := a.send(m)
+	if err != nil {
+		return err
+	}
+	return a.await(ctx, w)
+}
+
+// send publishes m. Without an error, await must follow.
+func (a *acks) send(m *nats.Msg) (*ackWait, error) {
 	w := a.idle.Get().(*ackWait)
 	a.mu.Lock()
 	a.last++
-	number := a.last
-	a.waiting[number] = w
+	w.number = a.last
+	a.waiting[w.number] = w
 	a.mu.Unlock()
-	defer a.leave(number, w)
-	m.Reply = a.inbox + strconv.FormatUint(number, 36)
+	m.Reply = a.inbox + strconv.FormatUint(w.number, 36)
 	if err := a.nc.PublishMsg(m); err != nil {
-		return err
+		a.leave(w)
+		return nil, err
 	}
 	w.timer.Reset(attemptTimeout)
+	return w, nil
+}
+
+// await waits for the word on what was sent.
+func (a *acks) await(ctx context.Context, w *ackWait) error {
+	defer a.leave(w)
 	select {
 	case word := <-w.came:
 		return ackError(word)
@@ -82,10 +98,10 @@ func (a *acks) store(ctx context.Context, m *nats.Msg) error {
 }
 
 // leave makes w one that nothing comes to.
-func (a *acks) leave(number uint64, w *ackWait) {
+func (a *acks) leave(w *ackWait) {
 	w.timer.Stop()
 	a.mu.Lock()
-	delete(a.waiting, number)
+	delete(a.waiting, w.number)
 	select {
 	case <-w.came:
 	default:

@@ -40,7 +40,7 @@ func (c *Conn) Claim(ctx context.Context, tenant, key string, body [32]byte, id 
 	subject := c.n.claim(tenant, hashKey(key))
 	mine := encodeClaim(body, id)
 	for {
-		won, err := c.putFirst(ctx, "claim key", c.n.claimsStream(), labelled(subject, mine, ""), 0)
+		won, err := c.putFirst(ctx, "claim key", c.n.claimsStream(), first(labelled(subject, mine, ""), 0))
 		if err != nil {
 			return "", fmt.Errorf("claim key: %w", err)
 		}

@@ -158,30 +158,31 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 	}
 	s.payload, s.large = payload, large && !job.recorded()
 	if job.recorded() {
-		own, err := cl.conn.putRecord(ctx, job, payload)
-		if err != nil {
-			cl.takeBack(job)
-			return nil, err
-		}
-		if !own { // its events go to whoever did
-			return nil, ErrSubmitted
-		}
-		s.tenant = job.Tenant
-		s.withdraw = func() { cl.withdrawRecord(s.tenant, s.job) }
-		lean := *job
-		lean.Body = nil
-		s.takeBack = func() { cl.takeBack(&lean) }
+		return cl.submitKept(ctx, s, job)
 	}
-	cl.mu.Lock()
-	cl.streams[job.ID] = s
-	cl.mu.Unlock()
-	if err := cl.publish(s); err != nil {
-		cl.forget(job.ID)
-		cl.dropBody(s)
-		cl.takeBack(job)
+	if err := cl.enter(s); err != nil {
+		cl.unsubmit(s, job)
 		return nil, unavailable(err)
 	}
 	return s, nil
+}
+
+// enter makes the stream known and sends its job.
+func (cl *Client) enter(s *Stream) error {
+	cl.mu.Lock()
+	cl.streams[s.job] = s
+	cl.mu.Unlock()
+	return cl.publish(s)
+}
+
+// unsubmit removes a job that was not accepted, and whatever came of it already.
+func (cl *Client) unsubmit(s *Stream, job *Job) {
+	s.mu.Lock()
+	s.closed, s.payload = true, nil
+	s.mu.Unlock()
+	cl.forget(job.ID)
+	cl.dropBody(s)
+	cl.takeBack(job)
 }
 
 // admit says whether the queue can take the job now.

@@ -231,16 +231,16 @@ func (cl *Client) stored(s *Stream, seq uint64) {
 
 // refuse ends a stream whose job was not stored.
 func (cl *Client) refuse(s *Stream, err *protocol.Error) {
-	if s.withdraw != nil {
-		s.withdraw()
-	}
 	s.mu.Lock()
-	s.payload = nil
+	s.payload, s.refused = nil, true
 	gone := s.closed
 	if !gone && !s.ended {
 		s.failLocked(err)
 	}
 	s.mu.Unlock()
+	if s.withdraw != nil {
+		s.withdraw()
+	}
 	if gone {
 		cl.forget(s.job)
 	}

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,14 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
 // The record of a kept job is the job's own message, stored under the job's name
-// before the job is published: whoever finds a record and neither a result nor a
-// job publishes the job again.
+// before the job counts as accepted: whoever finds a record and neither a result nor a
+// job publishes the job again. A job without a record was not accepted.
 
 // ErrSubmitted says that a kept job of this id was submitted before: Follow has its
 // events.
@@ -27,7 +29,31 @@ func (j *Job) recorded() bool { return j.Keep != nil && !j.isLine() }
 // putRecord stores the record, unless it is there: then the job is submitted again
 // by somebody who joins it, and own is false. The error is a *protocol.Error.
 func (c *Conn) putRecord(ctx context.Context, job *Job, payload []byte) (own bool, err error) {
-	own, err = c.putFirst(ctx, "store record", c.n.keptStream(), labelled(c.n.recordOf(job), payload, recordLabel(job)), job.keptTTL())
+	return c.finishRecord(ctx, c.recordMessage(job, payload))
+}
+
+// putRecordWith is putRecord of a job that nobody else submits, and calls publish while
+// the record is on its way: neither waits for the other.
+func (c *Conn) putRecordWith(ctx context.Context, job *Job, payload []byte, publish func()) (own bool, err error) {
+	m := c.recordMessage(job, bytes.Clone(payload)) // which publishing again changes
+	word, err := c.acks.send(m)
+	publish()
+	if err == nil {
+		err = c.acks.await(ctx, word)
+	}
+	if err == nil {
+		return true, nil
+	}
+	return c.finishRecord(ctx, m)
+}
+
+func (c *Conn) recordMessage(job *Job, payload []byte) *nats.Msg {
+	return first(labelled(c.n.recordOf(job), payload, recordLabel(job)), job.keptTTL())
+}
+
+// finishRecord stores a record that may have been sent before.
+func (c *Conn) finishRecord(ctx context.Context, m *nats.Msg) (own bool, err error) {
+	own, err = c.putFirst(ctx, "store record", c.n.keptStream(), m)
 	switch {
 	case err == nil:
 		return own, nil
@@ -70,6 +96,42 @@ func markRepeat(payload []byte) {
 	})
 }
 
+// submitKept is Submit of a job with a record. One that may be submitted twice is
+// published only by whoever stored its record.
+func (cl *Client) submitKept(ctx context.Context, s *Stream, job *Job) (*Stream, error) {
+	s.tenant = job.Tenant
+	s.withdraw = func() { cl.withdrawRecord(s.tenant, s.job) }
+	lean := *job
+	lean.Body = nil
+	s.takeBack = func() { cl.takeBack(&lean) }
+	var own bool
+	var err, failed error
+	enter := func() { failed = cl.enter(s) }
+	if !job.Keep.Repeat {
+		own, err = cl.conn.putRecordWith(ctx, job, s.payload, enter)
+	} else if own, err = cl.conn.putRecord(ctx, job, s.payload); own {
+		enter()
+	}
+	switch {
+	case err == nil && !own: // its events go to whoever did
+		cl.forget(job.ID)
+		return nil, ErrSubmitted
+	case err == nil && failed != nil:
+		err = unavailable(failed)
+		fallthrough
+	case err != nil:
+		cl.unsubmit(s, job)
+		return nil, err
+	}
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	if refused { // perhaps before its record was there to be removed
+		s.takeBack()
+	}
+	return s, nil
+}
+
 // SubmitBackground puts a job into the queue that nobody waits for, and returns
 // when it is stored there. An error is a *protocol.Error; then nothing was accepted.
 func (cl *Client) SubmitBackground(ctx context.Context, job *Job) error {
@@ -80,12 +142,18 @@ func (cl *Client) SubmitBackground(ctx context.Context, job *Job) error {
 	if err != nil {
 		return err
 	}
-	own, err := cl.conn.putRecord(ctx, job, payload)
-	if err != nil {
-		cl.takeBack(job)
-		return err
+	var own bool
+	var refused error
+	publish := func() { err = cl.conn.publishJob(ctx, job, payload) }
+	if !job.Keep.Repeat {
+		own, refused = cl.conn.putRecordWith(ctx, job, payload, publish)
+	} else if own, refused = cl.conn.putRecord(ctx, job, payload); refused == nil {
+		publish()
 	}
-	err = cl.conn.publishJob(ctx, job, payload)
+	if refused != nil {
+		cl.takeBack(job)
+		return refused
+	}
 	full := hasCode(err, codeStreamFull)
 	switch {
 	case err == nil:

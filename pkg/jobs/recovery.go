@@ -117,6 +117,9 @@ func (cl *Client) tend(s *Stream, now time.Time) {
 		cl.sweep(s)
 	case closed || ended:
 	case !known && waited > publishAgain && tries >= maxPublish:
+		s.mu.Lock()
+		s.refused = true
+		s.mu.Unlock()
 		if s.takeBack != nil {
 			s.takeBack()
 		}

@@ -163,7 +163,7 @@ func (c *Conn) PutResult(ctx context.Context, tenant, group, name string, r *Res
 	if err != nil {
 		return false, err
 	}
-	won, err = c.putFirst(ctx, "store result", c.n.resultsStream(), labelled(c.n.result(tenant, group, name), data, resultLabel(r.Status)), ttl)
+	won, err = c.putFirst(ctx, "store result", c.n.resultsStream(), first(labelled(c.n.result(tenant, group, name), data, resultLabel(r.Status)), ttl))
 	if err != nil {
 		return false, fmt.Errorf("store result: %w", err)
 	}
@@ -173,15 +173,21 @@ func (c *Conn) PutResult(ctx context.Context, tenant, group, name string, r *Res
 	return won, err
 }
 
-// putFirst stores m if its subject has nothing yet, and reports whether it did.
-// A refusal counts once the leader has shown what is there; when an answer was
-// lost, the same bytes are its own.
-func (c *Conn) putFirst(ctx context.Context, what, stream string, m *nats.Msg, ttl time.Duration) (won bool, err error) {
+// first makes m a message that is stored only if its subject has nothing yet. A ttl
+// above 0 says when it ends.
+func first(m *nats.Msg, ttl time.Duration) *nats.Msg {
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 	if ttl > 0 {
 		m.Header.Set(jetstream.MsgTTLHeader, ttl.String())
 	}
-	unsure := false
+	return m
+}
+
+// putFirst stores m, which first made, and reports whether it did. A refusal counts
+// once the leader has shown what is there; when an answer was lost, the same bytes are
+// its own.
+func (c *Conn) putFirst(ctx context.Context, what, stream string, m *nats.Msg) (won bool, err error) {
+	unsure := m.Reply != "" // it was sent before
 	err = c.persistWrite(ctx, what, func(ctx context.Context) error {
 		err := c.acks.store(ctx, m)
 		switch {

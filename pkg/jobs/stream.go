@@ -64,6 +64,7 @@ type Stream struct {
 	forwarded bool   // a chunk or answer was handed to the reader
 	stored    uint64 // sequence in the job stream; 0 until the ack came
 	known     bool   // the job is known to be stored: ack or first event
+	refused   bool   // the queue refused the job, or never confirmed it
 	payload   []byte // message to publish again, until known
 	published time.Time
 	tries     int
