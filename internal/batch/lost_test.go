@@ -69,7 +69,8 @@ func TestBatchTakenOverWithoutItsInput(t *testing.T) {
 			r.workerOf("default", 1, blocking(running, release))
 			first := r.driver(nil)
 			id := r.create(words("hi", "hi"), nil)
-			<-running
+			<-running // perhaps a line that the batch before it left
+			r.await(id, 10*time.Second, "begun", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
 			first.stop()
 			r.lose(id)
 			if cancelled {
