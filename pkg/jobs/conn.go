@@ -22,18 +22,19 @@ type Conn struct {
 	js        jetstream.JetStream
 	acks      *acks
 	apiPrefix string // "$JS.API." or "$JS.<domain>.API."
+	born      time.Time
 
 	keys, models, workers, webhooks jetstream.KeyValue
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // of the goroutines that watch; Close waits for it
+	wg     sync.WaitGroup // of the goroutines that begin started; Close waits for it
 
 	files *fileBudget
 
 	closed chan struct{} // closed by NATS's handler once nothing of nc runs any more
 
-	mu   sync.Mutex            // guards said
+	mu   sync.Mutex            // guards said, and the end of ctx against begin
 	said map[string]PoolModels // by pool: what this connection last published
 }
 
@@ -52,7 +53,7 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 	}
 	c := &Conn{
 		files: newFileBudget(),
-		cfg:   cfg, log: cfg.Logger, n: n, apiPrefix: "$JS.API.",
+		cfg:   cfg, log: cfg.Logger, n: n, apiPrefix: "$JS.API.", born: time.Now(),
 		closed: make(chan struct{}),
 	}
 	if cfg.Domain != "" {
@@ -74,13 +75,27 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 // and returns when nothing of it runs any more. Streams and consumers made on it
 // must be closed first. Calling it again does nothing.
 func (c *Conn) Close() {
+	c.mu.Lock()
 	c.cancel()
+	c.mu.Unlock()
 	c.wg.Wait()
 	if c.nc.IsConnected() {
 		_ = c.nc.FlushTimeout(2 * time.Second) // what was published just before; a server that is gone costs nothing more
 	}
 	c.nc.Close()
 	<-c.closed
+}
+
+// begin runs f, which ends with the connection's context, in a goroutine that Close waits
+// for. It returns false, and f does not run, once the connection is closed.
+func (c *Conn) begin(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.wg.Go(f)
+	return true
 }
 
 // flushWait bounds a flush, which the library wants bounded.

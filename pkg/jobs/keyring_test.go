@@ -158,3 +158,32 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	}
 }
+
+// A copy that lacks what the leader has is not taken for the bucket, until it is plain
+// that the rest was removed.
+func TestViewIsComplete(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n *natstest.NATS) {
+		c := testConn(t, testConfig(n))
+		if _, _, err := c.CreateKey(t.Context(), KeySpec{Name: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		v := view[struct{}]{c: c, kv: c.keys}
+		last, err := v.last(t.Context())
+		if err != nil || last == 0 {
+			t.Fatalf("revision %d, %v", last, err)
+		}
+		if err := v.complete(t.Context(), last); err != nil {
+			t.Errorf("all of it: %v", err)
+		}
+		for range 2 {
+			if err := v.complete(t.Context(), last-1); err == nil {
+				t.Error("a copy without the newest change was taken")
+			}
+		}
+		v.short.since = time.Now().Add(-viewCheck)
+		if err := v.complete(t.Context(), last-1); err != nil {
+			t.Errorf("what was removed is waited for: %v", err)
+		}
+	})
+}

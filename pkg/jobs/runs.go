@@ -167,7 +167,7 @@ func (c *Conn) openRun(msg jetstream.Msg) (*Run, error) {
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	r := &Run{Batch: m.Batch, Tenant: m.Tenant, Since: meta.Timestamp, msg: msg, stop: cancel, done: make(chan struct{})}
-	c.wg.Go(func() {
+	kept := c.begin(func() {
 		defer close(r.done)
 		tick := time.NewTicker(c.runLease() / 4)
 		defer tick.Stop()
@@ -180,6 +180,9 @@ func (c *Conn) openRun(msg jetstream.Msg) (*Run, error) {
 			}
 		}
 	})
+	if !kept {
+		close(r.done)
+	}
 	return r, nil
 }
 

@@ -33,6 +33,7 @@ type view[T any] struct {
 
 	entries  map[string]T
 	revision uint64 // of the newest change seen, values removed since included
+	short    shortfall
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -43,10 +44,12 @@ func (v *view[T]) start(ctx context.Context) error {
 	run, cancel := context.WithCancel(v.c.ctx)
 	v.cancel, v.done = cancel, make(chan struct{})
 	first := make(chan struct{})
-	v.c.wg.Go(func() {
+	if !v.c.begin(func() {
 		defer close(v.done)
 		v.run(run, first)
-	})
+	}) {
+		close(v.done)
+	}
 	select {
 	case <-first:
 		return nil
@@ -135,6 +138,10 @@ func (v *view[T]) load(ctx context.Context) (jetstream.KeyWatcher, error) {
 				return nil, errors.New("watch ended while reading")
 			}
 			if e == nil {
+				if err := v.complete(ctx, revision); err != nil {
+					stopWatch(w)
+					return nil, err
+				}
 				v.entries, v.revision = entries, revision
 				v.publish(entries)
 				return w, nil
@@ -151,13 +158,40 @@ func (v *view[T]) load(ctx context.Context) (jetstream.KeyWatcher, error) {
 	}
 }
 
+// shortfall is what a copy lacked of the leader's revision.
+type shortfall struct {
+	has, lacks uint64
+	since      time.Time
+}
+
+// complete returns an error unless a copy that reaches up to revision has all that the
+// leader has: a server that has just come back answers with what it has so far. What
+// stays away for longer than viewCheck was removed.
+func (v *view[T]) complete(ctx context.Context, revision uint64) error {
+	last, err := v.last(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the leader: %w", err)
+	}
+	if last <= revision {
+		v.short = shortfall{}
+		return nil
+	}
+	if v.short.has != revision || v.short.lacks != last {
+		v.short = shortfall{revision, last, time.Now()}
+	}
+	if time.Since(v.short.since) < viewCheck {
+		return fmt.Errorf("copy ends at %d of %d", revision, last)
+	}
+	return nil
+}
+
 // follow applies changes until something makes the copy doubtful, which the error
 // names.
 func (v *view[T]) follow(ctx context.Context, w jetstream.KeyWatcher, up <-chan nats.Status) error {
 	for len(up) > 0 {
 		<-up // connected before the bucket was read
 	}
-	check := time.NewTicker(viewCheck)
+	check := time.NewTimer(v.c.untilRound(viewCheck))
 	defer check.Stop()
 	doubt, doubted := uint64(0), false
 	for {
@@ -177,6 +211,7 @@ func (v *view[T]) follow(ctx context.Context, w jetstream.KeyWatcher, up <-chan 
 		case <-up:
 			return errors.New("reconnected")
 		case <-check.C:
+			check.Reset(v.c.untilRound(viewCheck))
 			last, err := v.last(ctx)
 			if err != nil || last == v.revision {
 				doubted = false
