@@ -34,12 +34,16 @@ func (c *Conn) storeBody(ctx context.Context, job *Job) (bodyRef, error) {
 	return bodyRef{}, protocol.ErrUnavailable("The queue cannot store this request now, please try again later", time.Second).Wrap(err)
 }
 
-// sweepBody removes what was stored of a refused body. Without a connection it
-// does not even try: the client is waiting for its refusal.
+// lateWrite is how long a write may take to be stored that was given up.
+const lateWrite = 2 * time.Second
+
+// sweepBody removes what was stored of a refused body, and later what was still on its
+// way. Without a connection it does not even try: the client is waiting for its refusal.
 func (c *Conn) sweepBody(ctx context.Context, job *Job, kept bool) {
 	if !c.nc.IsConnected() {
 		return
 	}
+	givenUp := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	defer cancel()
 	stream, parts := c.n.bodiesStream(), c.n.bodyParts(job.ID)
@@ -48,6 +52,13 @@ func (c *Conn) sweepBody(ctx context.Context, job *Job, kept bool) {
 	}
 	if err := c.purge(ctx, stream, parts); err != nil {
 		c.log.Warn("parts of a refused body stay until they expire", "job_id", job.ID.String(), "error", err)
+	}
+	if givenUp {
+		c.begin(func() {
+			if pause(c.ctx, lateWrite) {
+				_ = c.purge(c.ctx, stream, parts)
+			}
+		})
 	}
 }
 

@@ -171,19 +171,28 @@ func (cl *Client) SubmitBackground(ctx context.Context, job *Job) error {
 
 // takeBack removes a job that its client takes for refused, and that may be stored
 // all the same. One with an idempotency key stays: another request may have made it,
-// and the next one takes it up.
+// and the next one takes it up. It is removed once more a little later, since what was on its
+// way may have been stored meanwhile.
 func (cl *Client) takeBack(job *Job) {
 	if !job.recorded() || job.Keep.Repeat {
 		return
 	}
 	cl.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		err := errors.Join(cl.conn.purge(ctx, cl.conn.n.keptStream(), cl.conn.n.keptAll(job.Tenant, job.ID)), cl.conn.withdraw(ctx, job))
-		if err != nil {
-			cl.log.Warn("refused job may be stored all the same", "job_id", job.ID.String(), "error", err)
+		cl.removeAll(job)
+		if pause(cl.ctx, lateWrite) {
+			cl.removeAll(job)
 		}
 	})
+}
+
+// removeAll removes what is stored of a job, its place in the queue included.
+func (cl *Client) removeAll(job *Job) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := errors.Join(cl.conn.purge(ctx, cl.conn.n.keptStream(), cl.conn.n.keptAll(job.Tenant, job.ID)), cl.conn.withdraw(ctx, job))
+	if err != nil {
+		cl.log.Warn("refused job may be stored all the same", "job_id", job.ID.String(), "error", err)
+	}
 }
 
 // withdrawRecord removes the record of a job that was not accepted.
