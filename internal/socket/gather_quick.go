@@ -21,26 +21,28 @@ const (
 // Gatherer makes connections whose readers are woken together.
 //
 // A process that reads many slow streams is woken for each piece of each: that costs
-// several times what the reading does. While more than a few readers wait and what
-// arrives comes close together, a Gatherer looks once a millisecond what has arrived
-// and wakes all those readers. Otherwise it wakes each at once.
+// several times what the reading does. While more than a few readers wait for the next
+// piece of a stream and what arrives comes close together, a Gatherer looks once a
+// millisecond what has arrived and wakes all those readers. Otherwise, and whoever
+// waits for anything else, it wakes each at once.
 //
-// The sockets are in a poller of its own, which is itself in Go's poller except while
-// the Gatherer looks by the clock. The zero value is ready for use; safe for
-// concurrent use.
+// The sockets are in pollers of its own: prompt is always in Go's poller, and paced
+// except while the Gatherer looks by the clock. The zero value is ready for use; safe
+// for concurrent use.
 type Gatherer struct {
-	waiting atomic.Int32 // readers
+	waiting atomic.Int32 // readers of paced
 	running sync.WaitGroup
 
-	mu     sync.Mutex // guards all below; taken before that of a connection
-	poller *poller    // nil: there is no connection
-	conns  map[int32]*gathered
-	closed bool
+	mu            sync.Mutex // guards all below; taken before that of a connection
+	prompt, paced *poller    // nil: there is no connection
+	conns         map[int32]*gathered
+	closed        bool
 }
 
 // Conn takes over a TCP connection and returns one whose reader waits in g, or
 // Quick(c) if it is another kind. Unlike c, it is read by one goroutine at a time and
-// written by one, and has no deadlines.
+// written by one, and has no deadlines. Its method Streams() says that what comes until
+// the next Write is a stream, whose reader may be woken together with others.
 func (g *Gatherer) Conn(c net.Conn) net.Conn {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
@@ -84,19 +86,40 @@ func (g *Gatherer) add(c *gathered) error {
 	if g.closed {
 		return net.ErrClosed
 	}
-	if g.poller == nil {
-		p, err := newPoller()
-		if err != nil {
+	if g.prompt == nil {
+		if err := g.start(); err != nil {
 			return err
 		}
-		g.poller, g.conns = p, make(map[int32]*gathered)
-		g.running.Go(func() { g.run(p) })
 	}
+	c.prompt, c.paced, c.at = g.prompt, g.paced, g.prompt
 	g.conns[int32(c.fd)] = c
-	if err := g.poller.watch(c.fd); err != nil {
+	if err := c.at.watch(c.fd); err != nil {
 		delete(g.conns, int32(c.fd))
 		return err
 	}
+	return nil
+}
+
+// start makes the pollers. The lock is held.
+func (g *Gatherer) start() error {
+	prompt, err := newPoller()
+	if err != nil {
+		return err
+	}
+	paced, err := newPoller()
+	if err != nil {
+		prompt.end()
+		prompt.close()
+		return err
+	}
+	g.prompt, g.paced, g.conns = prompt, paced, make(map[int32]*gathered)
+	g.running.Go(func() {
+		defer prompt.close()
+		for prompt.wait() {
+			g.tell(prompt.found)
+		}
+	})
+	g.running.Go(func() { g.run(paced) })
 	return nil
 }
 
@@ -121,15 +144,16 @@ func (g *Gatherer) Close() {
 	}
 }
 
-// endIfIdle ends the poller if there is nothing to watch and will not be. The lock is held.
+// endIfIdle ends the pollers if there is nothing to watch and will not be. The lock is held.
 func (g *Gatherer) endIfIdle() {
-	if g.closed && g.poller != nil && len(g.conns) == 0 {
-		g.poller.end()
-		g.poller = nil
+	if g.closed && g.prompt != nil && len(g.conns) == 0 {
+		g.prompt.end()
+		g.paced.end()
+		g.prompt, g.paced = nil, nil
 	}
 }
 
-// run tells connections what happened to them, until the poller ends.
+// run tells connections of paced what happened to them, until the poller ends.
 func (g *Gatherer) run(p *poller) {
 	defer p.close()
 	var last time.Time

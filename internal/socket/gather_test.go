@@ -157,3 +157,84 @@ func TestGathererClosedFirst(t *testing.T) {
 		conn.Close()
 	}
 }
+
+// TestGatheredExchanges has many connections on which requests and streamed answers take
+// turns, so that they move between those that are told at once and those that are
+// gathered. Each side waits for the other: whoever was not woken would stop it for ever.
+func TestGatheredExchanges(t *testing.T) {
+	const conns, exchanges, pieces = 30, 20, 10
+	here, there := gathered(t, conns)
+	var wg sync.WaitGroup
+	for i := range conns {
+		wg.Go(func() { // the server answers each request with the first piece; the others come by themselves
+			defer there[i].Close()
+			buf := make([]byte, 1)
+			for {
+				if _, err := there[i].Read(buf); err != nil {
+					return
+				}
+				if _, err := there[i].Write(buf); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		wg.Go(func() {
+			defer here[i].Close()
+			buf := make([]byte, 8)
+			for n := range exchanges * pieces {
+				if n%pieces == 1 { // the first piece was read
+					if s, ok := here[i].(interface{ Streams() }); ok {
+						s.Streams()
+					}
+				}
+				if n%pieces > 0 {
+					go func() { _, _ = there[i].Write([]byte{byte(n)}) }()
+				} else if _, err := here[i].Write([]byte{byte(n)}); err != nil {
+					t.Error(err)
+					return
+				}
+				if got, err := here[i].Read(buf); got != 1 || err != nil || buf[0] != byte(n) {
+					t.Errorf("connection %d read %v, %v; want %d", i, buf[:got], err, byte(n))
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestGatheredWriterMoves: a writer that waits for room is woken although its connection
+// became one of a stream meanwhile.
+func TestGatheredWriterMoves(t *testing.T) {
+	here, there := gathered(t, 1)
+	want := make([]byte, 16<<20)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if n, err := here[0].Write(want); n != len(want) || err != nil {
+			t.Errorf("write: %d, %v", n, err)
+		}
+	})
+	wg.Go(func() {
+		buf := make([]byte, 8)
+		for {
+			if _, err := here[0].Read(buf); err != nil {
+				return
+			}
+			if s, ok := here[0].(interface{ Streams() }); ok {
+				s.Streams()
+			}
+		}
+	})
+	const step = 64 << 10 // so slowly that the writer waits most of the time
+	for range len(want) / step {
+		if _, err := there[0].Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.CopyN(io.Discard, there[0], step); err != nil {
+			t.Fatalf("%d bytes arrived, %v", n, err)
+		}
+	}
+	there[0].Close()
+	wg.Wait()
+}

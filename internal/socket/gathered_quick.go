@@ -21,10 +21,13 @@ type gathered struct {
 	local, remote net.Addr
 
 	// Held during system calls, which do not block, so that the descriptor stays ours.
-	mu      sync.Mutex
-	closed  bool
-	over    bool // the other side has said all, or the connection failed: reads never wait
-	in, out readiness
+	mu            sync.Mutex
+	closed        bool
+	over          bool // the other side has said all, or the connection failed: reads never wait
+	in, out       readiness
+	prompt, paced *poller
+	at            *poller // the one that has the socket
+	streams       bool    // it belongs into paced, as soon as somebody waits
 }
 
 // readiness is what is known of one direction.
@@ -72,19 +75,32 @@ func (c *gathered) Read(p []byte) (int, error) {
 	}
 	p = p[:min(len(p), mostAtOnce)]
 	for {
-		n, again, err := c.read(p)
-		if again {
+		n, wait, err := c.read(p)
+		switch wait {
+		case waitNot:
+			return n, err
+		case waitPrompt:
+			<-c.in.wake
+		case waitPaced:
 			c.g.waiting.Add(1)
 			<-c.in.wake
 			c.g.waiting.Add(-1)
-			continue
 		}
-		return n, err
 	}
 }
 
-// read reads once; again: it found nothing, and c.in.wake tells when to try again.
-func (c *gathered) read(p []byte) (n int, again bool, err error) {
+// waiting is where a reader waits that found nothing.
+type waiting uint8
+
+const (
+	waitNot waiting = iota
+	waitPrompt
+	waitPaced
+)
+
+// read reads once. Unless it found nothing, wait is waitNot; else c.in.wake tells when to
+// try again.
+func (c *gathered) read(p []byte) (n int, wait waiting, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.closed && !c.in.spent {
@@ -94,21 +110,52 @@ func (c *gathered) read(p []byte) (n int, again bool, err error) {
 			c.in.spent = n < len(p) && !c.over
 			if n == 0 {
 				c.in.spent = false
-				return 0, false, io.EOF
+				return 0, waitNot, io.EOF
 			}
-			return n, false, nil
+			return n, waitNot, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			c.in.spent = true
 		default:
-			return 0, false, c.named("read", os.NewSyscallError("read", errno))
+			return 0, waitNot, c.named("read", os.NewSyscallError("read", errno))
 		}
 	}
 	if c.closed {
-		return 0, false, c.named("read", net.ErrClosed)
+		return 0, waitNot, c.named("read", net.ErrClosed)
+	}
+	if c.streams {
+		if err := c.move(c.paced); err != nil {
+			return 0, waitNot, c.named("read", err)
+		}
 	}
 	c.in.waits = true
-	return 0, true, nil
+	if c.at == c.paced {
+		return 0, waitPaced, nil
+	}
+	return 0, waitPrompt, nil
+}
+
+// move has another poller watch the socket, which tells of what arrived meanwhile. The
+// lock is held.
+func (c *gathered) move(to *poller) error {
+	if c.at == to {
+		return nil
+	}
+	if err := c.at.forget(c.fd); err != nil {
+		return err
+	}
+	c.at = to
+	if err := to.watch(c.fd); err != nil || !c.out.waits {
+		return err
+	}
+	return to.watchRoom(c.fd)
+}
+
+// Streams says that what comes until the next Write is a stream.
+func (c *gathered) Streams() {
+	c.mu.Lock()
+	c.streams = true
+	c.mu.Unlock()
 }
 
 // Write implements net.Conn.
@@ -131,6 +178,12 @@ func (c *gathered) write(p []byte) (n int, again bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out.spent = false // room is asked for, not remembered
+	if c.streams && !c.closed {
+		c.streams = false
+		if err := c.move(c.prompt); err != nil {
+			return 0, false, c.named("write", err)
+		}
+	}
 	for !c.closed && !c.out.spent {
 		if len(p) == 0 {
 			return 0, false, nil
@@ -148,6 +201,9 @@ func (c *gathered) write(p []byte) (n int, again bool, err error) {
 	}
 	if c.closed {
 		return 0, false, c.named("write", net.ErrClosed)
+	}
+	if err := c.at.watchRoom(c.fd); err != nil {
+		return 0, false, c.named("write", err)
 	}
 	c.out.waits = true
 	return 0, true, nil

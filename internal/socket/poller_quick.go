@@ -53,10 +53,22 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// watch adds a socket. Each change of it is told once.
+// watch adds a socket. Each arrival is told once, what has arrived by now included.
 func (p *poller) watch(fd int) error {
-	e := syscall.EpollEvent{Events: edge | syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP, Fd: int32(fd)}
-	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.sockets, syscall.EPOLL_CTL_ADD, fd, &e))
+	return p.control(syscall.EPOLL_CTL_ADD, fd, syscall.EPOLLIN|syscall.EPOLLRDHUP)
+}
+
+// watchRoom makes p tell as well when there is room to write.
+func (p *poller) watchRoom(fd int) error {
+	return p.control(syscall.EPOLL_CTL_MOD, fd, syscall.EPOLLIN|syscall.EPOLLRDHUP|syscall.EPOLLOUT)
+}
+
+// forget removes a socket.
+func (p *poller) forget(fd int) error { return p.control(syscall.EPOLL_CTL_DEL, fd, 0) }
+
+func (p *poller) control(op, fd int, events uint32) error {
+	e := syscall.EpollEvent{Events: edge | events, Fd: int32(fd)}
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.sockets, op, fd, &e))
 }
 
 // look finds what has news by now, and reports whether anything has.

@@ -63,7 +63,7 @@ func (a *Attempt) Queued() time.Duration { return a.queued }
 // emitted next.
 func (a *Attempt) Opened(t Timing) error {
 	var buf [64]byte
-	return a.emit(Opened, t.encode(buf[:0]), true)
+	return a.emit(Opened, t.encode(buf[:0]), patient)
 }
 
 // Chunk emits server-sent events, ready to be forwarded: one or several, whole.
@@ -73,7 +73,7 @@ func (a *Attempt) Chunk(sse []byte) error {
 	if a.job.Keep != nil {
 		return a.chunkKept(sse)
 	}
-	return a.emit(Chunk, sse, false)
+	return a.emit(Chunk, sse, sociable)
 }
 
 // Answer emits a whole completion, as Chunk does events.
@@ -81,21 +81,21 @@ func (a *Attempt) Answer(body []byte) error {
 	if a.job.Keep != nil {
 		return a.answerKept(body)
 	}
-	return a.emit(Answer, body, false)
+	return a.emit(Answer, body, sociable)
 }
 
-func (a *Attempt) emit(kind EventKind, data []byte, hold bool) error {
+func (a *Attempt) emit(kind EventKind, data []byte, h haste) error {
 	for first := true; first || len(data) > 0; first = false {
 		part := data[:min(len(data), maxFrameData)]
 		data = data[len(part):]
-		if err := a.emitFrame(kind, part, len(data) > 0, hold); err != nil {
+		if err := a.emitFrame(kind, part, len(data) > 0, h); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *Attempt) emitFrame(kind EventKind, part []byte, more, hold bool) error {
+func (a *Attempt) emitFrame(kind EventKind, part []byte, more bool, h haste) error {
 	a.mu.Lock()
 	for a.ring.size() > 0 && a.ring.size()+len(part) > window && !kind.final() {
 		a.mu.Unlock()
@@ -112,6 +112,9 @@ func (a *Attempt) emitFrame(kind EventKind, part []byte, more, hold bool) error 
 		if a.ctx.Err() != nil {
 			return context.Cause(a.ctx)
 		}
+		if kind == Chunk && !a.emitted {
+			h = urgent // the client waits for the first word, and reads the others
+		}
 		a.emitted = a.emitted || kind == Chunk || kind == Answer
 	}
 	a.last++
@@ -121,7 +124,7 @@ func (a *Attempt) emitFrame(kind EventKind, part []byte, more, hold bool) error 
 	}
 	f := frame{job: a.job.ID, attempt: a.number, number: a.last, kind: kind, more: more, data: part}
 	a.ring.add(&f)
-	a.link.out.add(a.subject, &f, hold)
+	a.link.out.add(a.subject, &f, h)
 	return nil
 }
 
@@ -133,7 +136,7 @@ func (a *Attempt) beat(now time.Time) {
 	if a.muted {
 		return
 	}
-	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, false)
+	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, sociable)
 }
 
 // sayReturned tells the frontend not to hold this worker to the job. It need not
@@ -144,7 +147,7 @@ func (a *Attempt) sayReturned() {
 	if a.muted {
 		return
 	}
-	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: returned}, false)
+	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: returned}, sociable)
 }
 
 // acknowledge takes the frontend's word that it has everything up to number.

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	controlWindow = 20 * time.Millisecond // acknowledgements to a worker wait for each other
+	controlWindow = 50 * time.Millisecond // acknowledgements to a worker wait for each other
 	inlineMargin  = 64 << 10              // room for header and protocol beside an inline body
 )
 
@@ -262,7 +262,11 @@ func (cl *Client) tell(control string, f *frame) {
 		}
 		cl.mu.Unlock()
 	}
-	o.add(control, f, f.kind == ctlAck)
+	h := sociable
+	if f.kind == ctlAck {
+		h = patient
+	}
+	o.add(control, f, h)
 }
 
 func unavailable(cause error) *protocol.Error {

@@ -38,7 +38,7 @@ func (a *Attempt) chunkKept(sse []byte) error {
 			return err
 		}
 	}
-	return a.emit(Chunk, sse, false)
+	return a.emit(Chunk, sse, sociable)
 }
 
 // answerKept is Answer of a kept job. The driver of a batch needs no body: it
@@ -48,7 +48,7 @@ func (a *Attempt) answerKept(body []byte) error {
 	if a.job.isLine() {
 		return nil
 	}
-	return a.emit(Answer, body, false)
+	return a.emit(Answer, body, sociable)
 }
 
 // completion is the answer to be stored.
@@ -144,7 +144,7 @@ func (c *Conn) lastReplay(ctx context.Context, id ID) (replayMessage, error) {
 func (k *Consumer) tellResult(a *Attempt, r *Result) {
 	e := ending{status: StatusCancelled, kind: Done, ack: ackAck}
 	if err := a.start(); err == nil && r.Status == Completed {
-		_ = a.emit(Answer, r.Body, false) // a frontend that went meanwhile does not matter
+		_ = a.emit(Answer, r.Body, sociable) // a frontend that went meanwhile does not matter
 	}
 	if e.err = r.Failure(); e.err != nil {
 		e.kind = Failed
@@ -245,7 +245,7 @@ func (k *Consumer) beaten(a *Attempt, e ending) ending {
 	if failure := r.Failure(); failure != nil {
 		e = ending{status: StatusCancelled, kind: Failed, err: failure, ack: ackAck}
 	} else if !a.job.Stream { // who reads a stream has read this attempt's
-		_ = a.emit(Answer, r.Body, false)
+		_ = a.emit(Answer, r.Body, sociable)
 	}
 	k.notify(a, r.Status, &e) // whoever was first may have died before it did
 	return e

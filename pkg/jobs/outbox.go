@@ -14,7 +14,7 @@ const (
 	fewStreams  = 8                      // up to so many active streams nothing waits
 	maxOutbox   = 64 << 10               // bytes that are sent without waiting further
 	manyFrames  = 8                      // so many are worth a message of their own
-	manyHeld    = 32                     // so many of those that can wait are
+	manyHeld    = 128                    // so many of those that can wait are
 	mostTurns   = 8                      // that others are given to add to a message
 )
 
@@ -33,6 +33,7 @@ type outbox struct {
 	send   publish
 	many   string        // subject for frames of several jobs
 	window time.Duration // longest wait of a frame
+	cheap  bool          // the broker is in this process: urgent frames may have messages of their own
 
 	mu      sync.Mutex
 	buf     []byte // version byte and frames; empty when nothing waits
@@ -58,15 +59,24 @@ func (o *outbox) join() { o.mu.Lock(); o.streams++; o.mu.Unlock() }
 
 func (o *outbox) leave() { o.mu.Lock(); o.streams--; o.mu.Unlock() }
 
+// haste is how a frame waits for its neighbours.
+type haste uint8
+
+const (
+	sociable haste = iota // as described above
+	patient               // for the window or many others, however quiet it is
+	urgent                // not at all, where a message costs little
+)
+
 // add queues a frame, to be sent to subject if it leaves without frames of other
-// jobs. With hold it waits for the window or many others, however quiet it is.
-func (o *outbox) add(subject string, f *frame, hold bool) {
+// jobs.
+func (o *outbox) add(subject string, f *frame, h haste) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.open(subject, frameHeader+len(f.data))
 	o.buf = appendFrame(o.buf, f)
 	o.frames++
-	o.schedule(hold)
+	o.schedule(h)
 }
 
 // addEncoded queues frames that are encoded already, and sends at once.
@@ -92,11 +102,11 @@ func (o *outbox) open(subject string, size int) {
 	}
 }
 
-func (o *outbox) schedule(hold bool) {
+func (o *outbox) schedule(h haste) {
 	switch {
-	case len(o.buf) > maxOutbox, !hold && o.streams <= fewStreams, hold && o.frames >= manyHeld:
+	case len(o.buf) > maxOutbox, h == urgent && o.cheap, h != patient && o.streams <= fewStreams, h == patient && o.frames >= manyHeld:
 		o.flushLocked()
-	case hold:
+	case h == patient:
 		o.arm()
 	case !o.turns && (!o.armed || o.frames >= manyFrames):
 		o.turns = true

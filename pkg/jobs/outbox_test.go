@@ -13,16 +13,17 @@ func TestOutbox(t *testing.T) {
 		streams  int
 		after    time.Duration // since a message was sent
 		frames   int
-		hold     bool
+		haste    haste
+		cheap    bool // the broker is near
 		messages int
 		later    int
 	}{
 		"few streams":               {streams: fewStreams, frames: 3, messages: 3, later: 3},
-		"few streams, held":         {streams: 1, after: time.Second, frames: 1, hold: true, later: 1},
+		"few streams, held":         {streams: 1, after: time.Second, frames: 1, haste: patient, later: 1},
 		"many streams, quiet":       {streams: 9, after: quietPeriod, frames: 3, messages: 1, later: 1},
 		"many streams, just sent":   {streams: 9, after: quietPeriod - 1, frames: 3, later: 1},
 		"many streams, many frames": {streams: 9, frames: manyFrames, messages: 1, later: 1},
-		"many streams, held":        {streams: 9, after: time.Second, frames: 1, hold: true, later: 1},
+		"many streams, held":        {streams: 9, after: time.Second, frames: 1, haste: patient, later: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -37,12 +38,13 @@ func TestOutbox(t *testing.T) {
 					}
 					return nil
 				}, "many", maxWindow)
+				o.cheap = c.cheap
 				for range c.streams {
 					o.join()
 				}
 				o.last = time.Now().Add(-c.after)
 				for range c.frames {
-					o.add("one", &frame{data: []byte("text")}, c.hold)
+					o.add("one", &frame{data: []byte("text")}, c.haste)
 				}
 				sent := func() (int, int) {
 					synctest.Wait()
@@ -72,7 +74,7 @@ func BenchmarkOutbox(b *testing.B) {
 	f := frame{data: make([]byte, 200)}
 	b.ReportAllocs()
 	for b.Loop() {
-		o.add("one", &f, false)
+		o.add("one", &f, sociable)
 	}
 	o.close()
 }

@@ -157,7 +157,7 @@ func (a *Attempt) start() error {
 	a.mu.Lock()
 	info := StartedInfo{Worker: a.k.cfg.WorkerID, Queue: a.queued, ack: a.ack}
 	a.mu.Unlock()
-	return a.emit(Started, info.encode(make([]byte, 0, 192)), false)
+	return a.emit(Started, info.encode(make([]byte, 0, 192)), sociable)
 }
 
 // handle calls the handler; a panic in it fails the job, not the worker.
@@ -226,7 +226,7 @@ func (k *Consumer) last(a *Attempt, e ending, o *Outcome) {
 	default:
 		return
 	}
-	_ = a.emit(e.kind, data, false) // a final event waits for nothing and cannot fail
+	_ = a.emit(e.kind, data, sociable) // a final event waits for nothing and cannot fail
 }
 
 // finish forgets an attempt whose end is known to its frontend and whose usage is

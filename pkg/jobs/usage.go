@@ -66,10 +66,10 @@ func (a *Attempt) usageRecord(o *Outcome, status Status, failure *protocol.Error
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 const (
-	usageWindow = 25 * time.Millisecond // records of a tenant within it share a message
-	usageMany   = 32                    // so many records are sent without waiting further,
-	usageFull   = 32 << 10              // and so many bytes
-	usageAgain  = 2 * time.Second       // a message that was not confirmed is published again
+	usageWindow = 100 * time.Millisecond // records of a tenant within it share a message
+	usageMany   = 64                     // so many records are sent without waiting further,
+	usageFull   = 32 << 10               // and so many bytes
+	usageAgain  = 2 * time.Second        // a message that was not confirmed is published again
 )
 
 // usageLog stores usage records, those of one tenant together when many come, and

@@ -52,6 +52,13 @@ func (c *conn) stale() bool {
 	return c.system.Read(c.ask) != nil || !c.silent
 }
 
+// flows says that what comes until the next request is a stream.
+func (c *conn) flows() {
+	if s, ok := c.raw.(interface{ Streams() }); ok {
+		s.Streams()
+	}
+}
+
 // cut closes the connection under whatever is going on. Safe for concurrent use.
 func (c *conn) cut() {
 	_ = c.raw.Close() // not the TLS connection: its farewell may wait

@@ -22,6 +22,7 @@ type Exchange struct {
 	transport *Transport
 	at        place
 	response  response
+	begun     bool          // some of the body was read
 	written   chan struct{} // closed when the goroutine that writes a large body ends; nil: there is none
 	whole     atomic.Bool   // that goroutine has written all
 
@@ -113,10 +114,24 @@ func (e *Exchange) on(c *conn, r *Request) error {
 // is known by then. Errors repeat.
 func (e *Exchange) Read(p []byte) (int, error) {
 	n, err := e.response.next(p)
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		e.end(true)
+	case n > 0 && !e.begun:
+		e.begun = true
+		e.flows()
 	}
 	return n, err
+}
+
+// flows tells the connection that the rest of the body can wait a moment for company,
+// unlike its beginning, which the client waits for.
+func (e *Exchange) flows() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.conn != nil {
+		e.conn.flows()
+	}
 }
 
 // Rest reads what is left of the body as far as it has arrived, without waiting, and
