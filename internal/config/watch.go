@@ -35,7 +35,7 @@ type Watcher struct {
 	Current *Config             // what runs
 	Apply   func(*Config) error // takes a good configuration over, or says why not
 	Hangup  <-chan os.Signal    // each value means: read it now; may be nil
-	Every   time.Duration       // between two looks; 500 ms if zero
+	Every   time.Duration       // between two looks; 1 s if zero
 	Looked  func(applied bool)  // called after each reading; may be nil
 	Logger  *slog.Logger
 }
@@ -46,7 +46,7 @@ type Watcher struct {
 func (w *Watcher) Run(ctx context.Context) {
 	every := w.Every
 	if every == 0 {
-		every = 500 * time.Millisecond
+		every = time.Second
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

@@ -35,6 +35,10 @@ func (w *watcher) remove(c *call) {
 	w.open = w.open[:len(w.open)-1]
 }
 
+// idlePauses is how many pauses apart it looks while no call is open: waking up is what
+// an idle server's processor time goes to.
+const idlePauses = 2
+
 // run looks every pause until done is closed.
 func (w *watcher) run(pause time.Duration, done <-chan struct{}) {
 	tick := time.NewTicker(pause)
@@ -51,6 +55,11 @@ func (w *watcher) run(pause time.Duration, done <-chan struct{}) {
 			if c.conn.probe.peerGone(c.conn.Conn) {
 				c.stop(stopGone)
 			}
+		}
+		if len(calls) == 0 {
+			tick.Reset(idlePauses * pause)
+		} else {
+			tick.Reset(pause)
 		}
 		clear(calls)
 	}

@@ -17,8 +17,8 @@ import (
 // scheduler as few processors as the load needs, and all of them as soon as something
 // waits for one. See docs/decisions/018-as-few-processors-as-needed.md.
 const (
-	tick     = 10 * time.Millisecond // between two looks at a busy program
-	idleTick = 50 * time.Millisecond // at one that does next to nothing
+	tick     = 20 * time.Millisecond  // between two looks at a busy program
+	idleTick = 200 * time.Millisecond // at one that does next to nothing
 
 	saturated = 0.9                    // of its processors' time in use: the program may lack one.
 	lacking   = 100 * time.Millisecond // For so long, and half a processor of the machine is idle: it does.

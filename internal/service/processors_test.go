@@ -19,6 +19,7 @@ type load struct {
 
 func TestProcessors(t *testing.T) {
 	second := func(cores float64) load { return load{periods: 100, cores: cores, waited: 100} }
+	const length = 10 * time.Millisecond
 	for name, c := range map[string]struct {
 		loads []load
 		want  []int // after each of them
@@ -46,7 +47,7 @@ func TestProcessors(t *testing.T) {
 			for i, l := range c.loads {
 				for range l.periods {
 					s.next(period{
-						length: tick, used: time.Duration(l.cores * float64(tick)), idle: time.Duration(l.idle * float64(tick)),
+						length: length, used: time.Duration(l.cores * float64(length)), idle: time.Duration(l.idle * float64(length)),
 						waited: l.waited, long: l.long,
 					})
 				}

@@ -121,13 +121,14 @@ func (a *admission) update(pc poolClass, info *jetstream.ConsumerInfo, now time.
 
 // pollDepth keeps the depths current until Close.
 func (cl *Client) pollDepth() {
-	tick := time.NewTicker(depthEvery)
+	tick := time.NewTimer(cl.conn.untilRound(depthEvery))
 	defer tick.Stop()
 	for {
 		select {
 		case <-cl.ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(cl.conn.untilRound(depthEvery))
 		}
 		for _, pc := range cl.depth.inUse(time.Now()) {
 			info, err := cl.conn.consumerInfo(cl.ctx, pc)

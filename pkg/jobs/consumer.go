@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	tendEvery     = 100 * time.Millisecond
-	silentAfter   = 3 * time.Second // an attempt that emitted nothing for so long sends a heartbeat
-	insistEvery   = time.Second     // the end of an attempt is told again until the frontend has it
+	tendEvery     = 100 * time.Millisecond // while jobs run; else each beatEvery
+	silentAfter   = 3 * time.Second        // an attempt that emitted nothing for so long sends a heartbeat
+	insistEvery   = time.Second            // the end of an attempt is told again until the frontend has it
 	insistFor     = 30 * time.Second
 	announceEvery = 10 * time.Second
 	restoreEvery  = 5 * time.Second  // streams and consumers are looked after at most so often
@@ -80,6 +80,7 @@ type Consumer struct {
 	mu        sync.Mutex
 	slots     slots
 	pulls     map[uint64]pull
+	pullFor   time.Duration // how long the next request lives
 	token     uint64
 	notBefore time.Time // no pull requests until then
 	lowNext   Class
@@ -122,7 +123,7 @@ func Consume(ctx context.Context, c *Conn, cfg ConsumeConfig, h Handler) (*Consu
 		inbox: nats.NewInbox(), usageInbox: nats.NewInbox(), replayInbox: nats.NewInbox(), control: c.n.control(cfg.WorkerID),
 		instance:    c.n.instance(cfg.WorkerID, NewID()),
 		interactive: strings.TrimSuffix(c.n.classFilter(Interactive), ">"), started: time.Now(),
-		slots: slots{total: cfg.Slots, reserved: cfg.Reserved}, pulls: map[uint64]pull{}, lowNext: Background,
+		slots: slots{total: cfg.Slots, reserved: cfg.Reserved}, pulls: map[uint64]pull{}, pullFor: pullExpires, lowNext: Background,
 		attempts: map[string]*Attempt{}, byJob: map[ID]*Attempt{}, links: map[string]*link{}, cancelled: map[ID]cancellation{},
 		idle: make(chan struct{}), quiet: make(chan struct{}),
 	}

@@ -85,8 +85,8 @@ func (h *heads) next(ctx context.Context, wait time.Duration, f func(head)) (n i
 
 func (h *heads) pull(ctx context.Context, wait time.Duration, f func(head)) (n int, err error) {
 	var batch jetstream.MessageBatch
-	if h.pending > 0 {
-		batch, err = h.consumer.FetchNoWait(int(min(h.pending, headsPull)))
+	if h.pending > 0 || wait == 0 {
+		batch, err = h.consumer.FetchNoWait(int(min(max(h.pending, 1), headsPull)))
 	} else {
 		batch, err = h.consumer.Fetch(1, jetstream.FetchMaxWait(wait))
 	}

@@ -16,9 +16,12 @@ import (
 //
 // Nothing takes a request back. Giving up its inbox would, but on a cluster what the
 // consumer's leader sent meanwhile would reach nobody and wait for its lease to run
-// out. So requests live briefly, and a stop waits for the last one.
+// out. So requests live briefly, and a stop waits for the last one; where nothing comes,
+// each lives twice as long as the one before, since an idle worker shall cost the broker
+// little.
 const (
-	pullExpires = 250 * time.Millisecond  // how long the broker keeps a request; also how long an idle stop takes
+	pullExpires = 250 * time.Millisecond  // how long the broker keeps a request
+	pullLongest = time.Second             // and one that follows others nothing came of; also how long an idle stop takes
 	pullGrace   = 1250 * time.Millisecond // a request not heard of for so much longer was lost
 	pullBackoff = 100 * time.Millisecond  // after a refusal
 	lowEvery    = time.Second             // lower classes are asked about at least so often
@@ -40,8 +43,8 @@ type pull struct {
 // ask sends one pull request. The caller holds k.mu.
 func (k *Consumer) ask(class Class, n int, now time.Time) {
 	k.token++
-	p := pull{low: class != Interactive, n: n, until: now.Add(pullExpires + pullGrace)}
-	body := fmt.Appendf(nil, `{"batch":%d,"expires":%d}`, n, pullExpires.Nanoseconds())
+	p := pull{low: class != Interactive, n: n, until: now.Add(k.pullFor + pullGrace)}
+	body := fmt.Appendf(nil, `{"batch":%d,"expires":%d}`, n, k.pullFor.Nanoseconds())
 	if p.low {
 		body = fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, n)
 	}
@@ -108,8 +111,9 @@ func (k *Consumer) refill(now time.Time) {
 }
 
 // lapse forgets requests whose end was never told, and asks again. The broker is
-// silent too when it does not know the pool's consumer, so that is looked after.
-func (k *Consumer) lapse(now time.Time) {
+// silent too when it does not know the pool's consumer, so that is looked after. It
+// returns whether a request is under way.
+func (k *Consumer) lapse(now time.Time) (asks bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for token, p := range k.pulls {
@@ -120,6 +124,7 @@ func (k *Consumer) lapse(now time.Time) {
 	}
 	k.refill(now)
 	k.settle()
+	return len(k.pulls) > 0
 }
 
 // onPull takes what a pull request brought: a job, or the request's end.
@@ -131,6 +136,7 @@ func (k *Consumer) onPull(m *nats.Msg) {
 		k.pullEnded(m, status, now)
 		return
 	}
+	k.pullFor = pullExpires
 	k.delivered(!strings.HasPrefix(m.Subject, k.interactive))
 	if !k.slots.take() {
 		k.giveBack(m)
@@ -163,6 +169,8 @@ func (k *Consumer) pullEnded(m *nats.Msg, status string, now time.Time) {
 	case p.low:
 		k.lowNext = Background
 		k.lowAt = now.Add(k.lowPause())
+	case rest == p.n:
+		k.pullFor = min(2*k.pullFor, pullLongest)
 	}
 	k.refill(now)
 	k.settle()

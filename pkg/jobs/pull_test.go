@@ -2,12 +2,15 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 	"github.com/osiris/osiris/pkg/protocol"
@@ -112,6 +115,47 @@ func TestHintWhileAsking(t *testing.T) {
 		}
 		if late > 1 { // the machine may stand still once
 			t.Errorf("%d of 60 waited for the next round", late)
+		}
+	})
+}
+
+// A worker that gets nothing asks less and less often, and as before once it had a job.
+func TestIdleWorkerAsksLess(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		lives := make(chan time.Duration, 64)
+		subject := r.conn.apiPrefix + "CONSUMER.MSG.NEXT." + r.conn.n.jobsStream(Interactive) + ".>"
+		if _, err := r.conn.nc.Subscribe(subject, func(m *nats.Msg) {
+			var asked struct{ Expires time.Duration }
+			if err := json.Unmarshal(m.Data, &asked); err != nil {
+				t.Error(err)
+			}
+			lives <- asked.Expires
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.conn.nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		r.worker(1, say("x"))
+		for last := pullExpires; last < pullLongest; {
+			got := <-lives
+			if got != last && got != 2*last {
+				t.Fatalf("a request lives %s, the one before it lived %s", got, last)
+			}
+			last = got
+		}
+		if res := collect(r.submit(r.client(), newJob("{}")), 10*time.Second); res.failed != nil {
+			t.Fatalf("%+v", res)
+		}
+		for limit := time.After(10 * time.Second); ; {
+			select {
+			case got := <-lives:
+				if got == pullExpires {
+					return
+				}
+			case <-limit:
+				t.Fatal("after a job requests live as long as before")
+			}
 		}
 	})
 }

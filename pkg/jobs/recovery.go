@@ -14,6 +14,7 @@ import (
 
 const (
 	watchEvery   = 250 * time.Millisecond
+	watchIdle    = 500 * time.Millisecond  // while no job is open here
 	stalledAfter = 1500 * time.Millisecond // a watch so late was itself held up: it blames nobody
 	publishAgain = 2 * time.Second         // without an ack or an event
 	maxPublish   = 4
@@ -35,7 +36,7 @@ var (
 // watch publishes again what was not acknowledged, and gives the jobs of dead
 // workers to others, until Close.
 func (cl *Client) watch() {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTimer(watchEvery)
 	defer tick.Stop()
 	asking := &asking{open: map[string]bool{}}
 	last := time.Now()
@@ -52,6 +53,7 @@ func (cl *Client) watch() {
 		if late || cl.conn.Ready() != nil {
 			cl.workers.excuse(now)
 			cl.heardAll = now
+			tick.Reset(watchEvery)
 			continue
 		}
 		for _, w := range cl.workers.silent(now) {
@@ -62,7 +64,8 @@ func (cl *Client) watch() {
 		}
 		cl.forgetControls(now)
 		var idle []*Stream
-		for _, s := range cl.all() {
+		all := cl.all()
+		for _, s := range all {
 			cl.tend(s, now)
 			if len(idle) < lookMost && s.unseen(now) {
 				idle = append(idle, s)
@@ -70,6 +73,11 @@ func (cl *Client) watch() {
 		}
 		if len(idle) > 0 {
 			asking.begin("", func(string) { cl.look(idle, now) })
+		}
+		if len(all) == 0 {
+			tick.Reset(cl.conn.untilRound(watchIdle))
+		} else {
+			tick.Reset(cl.conn.untilRound(watchEvery))
 		}
 	}
 }

@@ -169,7 +169,7 @@ func (cl *Client) sweepOn(ctx context.Context, lease *sweepLeaseHeld, horizon ti
 	open := &openJobs{cl: cl, from: time.Now().Add(-horizon), jobs: map[ID]*openJob{}}
 	defer open.close(ctx)
 	held := &heldJobs{cl: cl, suspects: map[uint64]*suspectJob{}}
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTimer(cl.conn.untilRound(sweepEvery))
 	defer tick.Stop()
 	for {
 		if err := lease.renew(ctx); err != nil {
@@ -187,6 +187,7 @@ func (cl *Client) sweepOn(ctx context.Context, lease *sweepLeaseHeld, horizon ti
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
+			tick.Reset(cl.conn.untilRound(sweepEvery))
 		}
 	}
 }

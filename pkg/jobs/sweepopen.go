@@ -21,8 +21,6 @@ const (
 	firstOpenLook = beingSubmitted + time.Second
 	lastOpenLook  = 5 * time.Minute
 	lookRate      = 100
-	// headsWait is for the first word of a server about what there is.
-	headsWait = 20 * time.Millisecond
 )
 
 // openJob is a kept job that has no result, as far as is known.
@@ -90,12 +88,12 @@ func (o *openJobs) follow(ctx context.Context, renew func(context.Context) error
 	}
 	for {
 		if len(o.jobs) < openMost {
-			if _, err = o.records.next(ctx, headsWait, o.begun); err != nil {
+			if _, err = o.records.next(ctx, 0, o.begun); err != nil {
 				return err
 			}
 		}
 		for again := true; again; again = o.results.pending > 0 && (o.records.pending == 0 || o.ended.Before(o.last)) {
-			if _, err := o.results.next(ctx, headsWait, o.over); err != nil {
+			if _, err := o.results.next(ctx, 0, o.over); err != nil {
 				return err
 			}
 		}

@@ -9,7 +9,8 @@ import (
 
 // tend does what has to be done from time to time, for all attempts together: sign
 // of life, leases, heartbeats, repeating what was not confirmed, lost pull
-// requests. It ends with k.stop.
+// requests. While there is nothing to look after it wakes only for the sign of life. It
+// ends with k.stop.
 func (k *Consumer) tend() {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
@@ -31,7 +32,7 @@ func (k *Consumer) tend() {
 		if k.conn.Ready() != nil {
 			connected = now
 		}
-		if now.Sub(beaten) >= beatEvery {
+		if now.Sub(beaten) >= beatEvery-tendEvery/2 {
 			beaten = now
 			_ = k.conn.nc.PublishRequest(k.conn.n.aliveWorker(k.cfg.WorkerID), k.control, nil)
 		}
@@ -40,14 +41,19 @@ func (k *Consumer) tend() {
 			leased = now
 			k.forgetCancelled(now)
 		}
-		for _, a := range k.all() {
+		all := k.all()
+		for _, a := range all {
 			k.care(a, now, lease, now.Sub(connected) > insistFor)
 		}
 		if k.usage.again(now) {
 			k.missing.Store(true)
 		}
 		k.question(now)
-		k.lapse(now)
+		if asks := k.lapse(now); asks && len(all) == 0 {
+			tick.Reset(k.conn.untilRound(beatEvery))
+		} else {
+			tick.Reset(tendEvery)
+		}
 		if now.Sub(restored) >= restoreEvery && k.conn.Ready() == nil && k.missing.Swap(false) {
 			restored = now
 			k.aux.Go(k.restore)
