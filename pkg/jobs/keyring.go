@@ -35,7 +35,13 @@ type ringKey struct {
 func (c *Conn) WatchKeys(ctx context.Context) (*Keyring, error) {
 	r := new(Keyring)
 	r.publish(nil)
-	r.view = view[*Key]{c: c, kv: c.keys, decode: decodeKey, publish: r.publish}
+	r.view = view[*Key]{c: c, kv: c.keys, decode: decodeKey, publish: func(entries map[string]*Key) {
+		if len(entries) == 0 && len(r.keys.Load().byID) > 0 {
+			c.log.Error("all API keys are gone: has NATS lost its store?",
+				"remedy", "create keys with osiris keys create; a frontend that starts creates that of OSIRIS_BOOTSTRAP_KEY again")
+		}
+		r.publish(entries)
+	}}
 	if err := r.view.start(ctx); err != nil {
 		return nil, err
 	}
