@@ -28,7 +28,7 @@ func (f *apiFlags) client(std service.IO) (*client.Client, error) {
 		Agent:   name + "/" + service.Version(),
 		Waiting: func(err error, wait time.Duration) {
 			if wait > time.Second {
-				fmt.Fprintf(std.Stderr, "%s: %v; trying again in %s\n", name, err, wait.Round(100*time.Millisecond))
+				fmt.Fprintf(std.Stderr, "%s: %s; trying again in %s\n", name, strings.TrimSuffix(err.Error(), "."), wait.Round(100*time.Millisecond))
 			}
 		},
 	}

@@ -130,8 +130,13 @@ func TestBatchWithFailedLines(t *testing.T) {
 	if said := answers(t, readFile(t, output)); len(said) != 2 {
 		t.Errorf("%v", said)
 	}
-	if said := answers(t, readFile(t, strings.TrimSuffix(output, ".jsonl")+".errors.jsonl")); len(said) != 1 || said["bad"] == "" {
+	errors := strings.TrimSuffix(output, ".jsonl") + ".errors.jsonl"
+	if said := answers(t, readFile(t, errors)); len(said) != 1 || said["bad"] == "" {
 		t.Errorf("%v", said)
+	}
+	got = r.command(t, r.url, "", "batch", "submit", "-w", "-o", output, writeFile(t, "good.jsonl", requests(1, "")))
+	if got.code != 0 || !strings.Contains(got.stderr, errors+" is of an earlier batch: this one has no errors") {
+		t.Errorf("%+v", got)
 	}
 }
 

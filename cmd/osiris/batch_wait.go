@@ -77,6 +77,9 @@ func collect(ctx context.Context, api *client.Client, b *client.Batch, output, e
 		{b.OutputFileID, output, "answers"}, {b.ErrorFileID, errors, "errors"},
 	} {
 		if file.id == "" {
+			if _, err := os.Stat(file.path); file.path != "-" && err == nil {
+				fmt.Fprintf(std.Stderr, "%s is of an earlier batch: this one has no %s\n", file.path, file.what)
+			}
 			continue
 		}
 		if err := download(ctx, api, file.id, file.path, std); err != nil {
