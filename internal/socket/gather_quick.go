@@ -13,6 +13,7 @@ import (
 
 const (
 	fewWaiting  = 8                      // up to so many readers each is woken at once
+	mostPrompt  = 512                    // up to so many, who waits for an answer to begin is, with Prompt
 	quietPeriod = 500 * time.Microsecond // after such a pause as well
 	gatherFor   = time.Millisecond       // longest wait of what has arrived
 	mostTold    = 128                    // sockets that one look finds
@@ -23,13 +24,17 @@ const (
 // A process that reads many slow streams is woken for each piece of each: that costs
 // several times what the reading does. While more than a few readers wait for the next
 // piece of a stream and what arrives comes close together, a Gatherer looks once a
-// millisecond what has arrived and wakes all those readers. Otherwise, and whoever
-// waits for anything else, it wakes each at once.
+// millisecond what has arrived and wakes all those readers. Otherwise it wakes each at
+// once.
 //
 // The sockets are in pollers of its own: prompt is always in Go's poller, and paced
 // except while the Gatherer looks by the clock. The zero value is ready for use; safe
 // for concurrent use.
 type Gatherer struct {
+	// Prompt wakes readers at once who wait for an answer to begin: from a Write to
+	// Streams. Each of them costs a wake-up of its own. It must not change after Conn.
+	Prompt bool
+
 	waiting atomic.Int32 // readers of paced
 	running sync.WaitGroup
 
@@ -41,8 +46,8 @@ type Gatherer struct {
 
 // Conn takes over a TCP connection and returns one whose reader waits in g, or
 // Quick(c) if it is another kind. Unlike c, it is read by one goroutine at a time and
-// written by one, and has no deadlines. Its method Streams() says that what comes until
-// the next Write is a stream, whose reader may be woken together with others.
+// written by one, and has no deadlines. Its method Streams() says that an answer has
+// begun, and what comes until the next Write goes on with it.
 func (g *Gatherer) Conn(c net.Conn) net.Conn {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
@@ -91,7 +96,7 @@ func (g *Gatherer) add(c *gathered) error {
 			return err
 		}
 	}
-	c.prompt, c.paced, c.at = g.prompt, g.paced, g.prompt
+	c.prompt, c.paced, c.at = g.prompt, g.paced, g.paced
 	g.conns[int32(c.fd)] = c
 	if err := c.at.watch(c.fd); err != nil {
 		delete(g.conns, int32(c.fd))

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // when the test ends.
 func gathered(tb testing.TB, n int) (here []net.Conn, there []*net.TCPConn) {
 	tb.Helper()
-	g := new(socket.Gatherer)
+	g := &socket.Gatherer{Prompt: true}
 	tb.Cleanup(g.Close) // runs last
 	for range n {
 		a, b := pair(tb)

@@ -27,7 +27,7 @@ type gathered struct {
 	in, out       readiness
 	prompt, paced *poller
 	at            *poller // the one that has the socket
-	streams       bool    // it belongs into paced, as soon as somebody waits
+	begun         bool    // an answer has: the socket belongs into paced, as soon as somebody waits
 }
 
 // readiness is what is known of one direction.
@@ -123,7 +123,7 @@ func (c *gathered) read(p []byte) (n int, wait waiting, err error) {
 	if c.closed {
 		return 0, waitNot, c.named("read", net.ErrClosed)
 	}
-	if c.streams {
+	if c.begun {
 		if err := c.move(c.paced); err != nil {
 			return 0, waitNot, c.named("read", err)
 		}
@@ -151,10 +151,10 @@ func (c *gathered) move(to *poller) error {
 	return to.watchRoom(c.fd)
 }
 
-// Streams says that what comes until the next Write is a stream.
+// Streams says that an answer has begun, which goes on until the next Write.
 func (c *gathered) Streams() {
 	c.mu.Lock()
-	c.streams = true
+	c.begun = true
 	c.mu.Unlock()
 }
 
@@ -178,8 +178,8 @@ func (c *gathered) write(p []byte) (n int, again bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out.spent = false // room is asked for, not remembered
-	if c.streams && !c.closed {
-		c.streams = false
+	if c.g.Prompt && c.at == c.paced && !c.closed && c.g.waiting.Load() <= mostPrompt {
+		c.begun = false
 		if err := c.move(c.prompt); err != nil {
 			return 0, false, c.named("write", err)
 		}

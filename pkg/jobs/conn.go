@@ -86,6 +86,9 @@ func (c *Conn) Close() {
 	<-c.closed
 }
 
+// Near reports whether the broker is in this process: a message costs little.
+func (c *Conn) Near() bool { return c.cfg.InProcess != nil }
+
 // begin runs f, which ends with the connection's context, in a goroutine that Close waits
 // for. It returns false, and f does not run, once the connection is closed.
 func (c *Conn) begin(f func()) bool {

@@ -28,6 +28,7 @@ type Config struct {
 	Proxy          func(*http.Request) (*url.URL, error) // asked once for each address; nil: HTTPS_PROXY and its kin from the environment
 	MaxIdlePerHost int                                   // idle connections kept for each server; 0: 512
 	MaxAnswer      int64                                 // bytes of one answer, inflated; 0: DefaultMaxAnswer
+	Prompt         bool                                  // first words at once, for a wake-up of their own: see socket.Gatherer
 	Transport      http.RoundTripper                     // replaces the network, for tests; nil: our own, and net/http where that does not do
 }
 

@@ -12,7 +12,7 @@ import (
 
 // ownTransport is what nearly all calls use.
 func ownTransport(cfg *Config) *http1.Transport {
-	return http1.New(http1.Config{TLS: cfg.TLS, MaxIdlePerHost: cfg.MaxIdlePerHost})
+	return http1.New(http1.Config{TLS: cfg.TLS, MaxIdlePerHost: cfg.MaxIdlePerHost, Prompt: cfg.Prompt})
 }
 
 // otherTransport is net/http's, for what http1 does not know: proxies, servers that

@@ -26,7 +26,7 @@ type part struct {
 func start(ctx context.Context, h *service.Host) (*part, error) {
 	ctx, cancel := context.WithTimeout(ctx, service.StartTime)
 	defer cancel()
-	p := &part{client: upstream.New(upstream.Config{})}
+	p := &part{client: upstream.New(upstream.Config{Prompt: h.Conn.Near()})}
 	wc, err := workerConfig(h.Config, p.client)
 	if err == nil {
 		p.worker, err = worker.New(ctx, wc, h.Conn, h.Log, h.Metrics)

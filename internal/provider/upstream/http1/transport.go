@@ -15,6 +15,7 @@ type Config struct {
 	MaxIdlePerHost int           // idle connections kept for each server; 0: 512
 	IdleExpiry     time.Duration // how long a connection may be idle; 0: 90 s
 	MaxHeader      int           // bytes of a response's header; 0: 256 KB
+	Prompt         bool          // see socket.Gatherer
 
 	// Dial opens a connection; nil: a net.Dialer, which tries IPv6 and IPv4.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -51,7 +52,7 @@ func New(cfg Config) *Transport {
 	if own.ClientSessionCache == nil {
 		own.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}
-	return &Transport{cfg: cfg, tls: own, pool: pool{most: cfg.MaxIdlePerHost, expiry: cfg.IdleExpiry}}
+	return &Transport{cfg: cfg, tls: own, gatherer: socket.Gatherer{Prompt: cfg.Prompt}, pool: pool{most: cfg.MaxIdlePerHost, expiry: cfg.IdleExpiry}}
 }
 
 // CloseIdleConnections closes what is idle, and from now on each connection after its
