@@ -25,8 +25,11 @@ func (v *drive) claim(ctx context.Context) error {
 			return nil
 		}
 		if b.Input == nil {
-			if b.Input, err = v.hold(ctx, b); err != nil {
+			if err := v.d.conn.HoldInput(ctx, b); err != nil {
 				return err
+			}
+			if b.Input != nil {
+				v.d.note("hold")
 			}
 		}
 		b.Fence++
@@ -44,27 +47,6 @@ func (v *drive) claim(ctx context.Context) error {
 
 // creating is how long a batch may come after its run.
 const creating = 2 * time.Second
-
-// hold finds the input and keeps it readable while the batch runs; nil if there is
-// none.
-func (v *drive) hold(ctx context.Context, b *jobs.StoredBatch) (*jobs.File, error) {
-	f, err := v.d.conn.File(ctx, b.Tenant, b.Object.InputFileID)
-	if err == nil {
-		long := time.Until(time.Unix(b.Object.ExpiresAt, 0)) + holdMargin
-		err = v.d.conn.HoldFile(ctx, f, b.Object.ID, max(long, holdMargin))
-	}
-	if errors.Is(err, jobs.ErrNoFile) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	v.d.note("hold")
-	return &f, nil
-}
-
-// holdMargin is how much longer than its window a batch may take to end.
-const holdMargin = 24 * time.Hour
 
 // update changes the batch and stores it, unless change reports that there is
 // nothing to do. What others wrote meanwhile is read and changed anew; errReplaced

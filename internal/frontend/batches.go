@@ -81,6 +81,9 @@ func (s *Server) ensureBatch(ctx context.Context, c *call, req *protocol.BatchRe
 		},
 		Tenant: c.key.Tenant, Key: c.key.ID, OutputExpires: req.OutputExpires,
 	}
+	if err := s.queue.HoldInput(ctx, b); err != nil { // it may be deleted from the moment at which the client has an answer
+		return nil, err
+	}
 	if err := s.queue.CreateBatch(ctx, b); err != nil || !claimed {
 		return b, err
 	}

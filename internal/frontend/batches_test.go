@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -156,6 +157,32 @@ func TestBatchPurpose(t *testing.T) {
 		if status == 400 && !strings.Contains(string(body), `"param":"input_file_id"`) {
 			t.Errorf("%s: %s", purpose, body)
 		}
+	}
+}
+
+// The input is the batch's from the answer on, whatever becomes of the file.
+func TestBatchHoldsItsInput(t *testing.T) {
+	r := start(t, anyone(), nil)
+	w := r.conn.NewFile(t.Context(), jobs.File{ID: jobs.NewFileID(), Tenant: anonymous, Filename: "f.jsonl", Purpose: "batch", Created: time.Now()})
+	if _, err := w.Write([]byte("{}\n")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.Commit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.createBatch(strings.Replace(goodBatch, "file-0123456789abcdef0123456789abcdef", f.ID, 1))
+	if resp, body := r.do(http.MethodDelete, "/v1/files/"+f.ID, ""); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	stored, err := r.conn.Batch(t.Context(), anonymous, b.ID)
+	if err != nil || stored.Input == nil {
+		t.Fatalf("%+v, %v", stored, err)
+	}
+	input := r.conn.OpenFile(t.Context(), *stored.Input)
+	defer input.Close()
+	if text, err := io.ReadAll(input); err != nil || string(text) != "{}\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

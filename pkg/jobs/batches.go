@@ -39,7 +39,7 @@ type StoredBatch struct {
 	Key           string        `json:"key"`                      // id of the API key that created it: each line runs by its permissions
 	OutputExpires time.Duration `json:"output_expires,omitempty"` // of the files it makes; 0: the default of files
 
-	// Input is the input file as its first driver found and held it: the batch goes on
+	// Input is the input file as its creator or its first driver found and held it: the batch goes on
 	// when the file is deleted. Nil: not found yet.
 	Input *File `json:"input,omitempty"`
 
@@ -118,6 +118,27 @@ func (c *Conn) CreateBatch(ctx context.Context, b *StoredBatch) error {
 	if err := c.publishRun(ctx, b.Tenant, b.Object.ID); err != nil {
 		return fmt.Errorf("create batch: %w", err)
 	}
+	return nil
+}
+
+// holdMargin is how much longer than its window a batch may take to end.
+const holdMargin = 24 * time.Hour
+
+// HoldInput finds the input of a batch and keeps it readable until it is released, whatever
+// becomes of the file. It sets b.Input, which stays nil if there is no such file.
+func (c *Conn) HoldInput(ctx context.Context, b *StoredBatch) error {
+	f, err := c.File(ctx, b.Tenant, b.Object.InputFileID)
+	if err == nil {
+		long := time.Until(time.Unix(b.Object.ExpiresAt, 0)) + holdMargin
+		err = c.HoldFile(ctx, f, b.Object.ID, max(long, holdMargin))
+	}
+	if errors.Is(err, ErrNoFile) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.Input = &f
 	return nil
 }
 

@@ -49,9 +49,10 @@ type Client struct {
 
 	gatherings gatherings
 
-	dirty    []*Stream // of the events dispatcher alone
-	heardAll time.Time // of watch alone: when this side last could not listen
-	swept    time.Time // of watch alone: when controls were last gone through
+	dirty    []*Stream   // of the events dispatcher alone
+	heardAll time.Time   // of watch alone: when this side last could not listen
+	deaf     atomic.Bool // found since watch last looked
+	swept    time.Time   // of watch alone: when controls were last gone through
 }
 
 // NewClient subscribes to the events of its jobs and starts watching workers. It
@@ -149,7 +150,7 @@ func (cl *Client) Submit(ctx context.Context, job *Job) (*Stream, error) {
 		return nil, err
 	}
 	s := &Stream{
-		cl: cl, job: job.ID, class: job.Class, pool: job.Pool, replay: !job.Stream, kept: job.Keep != nil,
+		cl: cl, job: job.ID, class: job.Class, pool: job.Pool, replay: !job.Stream, kept: job.Keep != nil, keyed: job.Keep != nil && job.Keep.Hidden,
 		subject: cl.conn.n.job(job.Class, job.Pool, job.Tenant, job.ID), born: time.Now(), wake: make(chan struct{}, 1),
 	}
 	payload, large, err := cl.encode(ctx, job)

@@ -61,7 +61,7 @@ func decideKept(err, cause error, job *Job, emitted bool, attempt uint32, left t
 	case errors.Is(cause, ErrSuperseded), errors.Is(cause, ErrShutdown) && !seen, errors.Is(err, ErrHandBack) && !emitted:
 		return decide(err, cause, job.Stream, emitted)
 	case errors.Is(cause, ErrShutdown):
-		return ending{status: StatusHandedBack, kind: Failed, err: protocol.ErrWorkerLost().Wrap(err), ack: ackNak}
+		return ending{status: StatusHandedBack, kind: Failed, err: workerLost(job).Wrap(err), ack: ackNak}
 	}
 	failed := ending{status: StatusFailed, kind: Failed, err: protocol.AsError(err), ack: ackAck, result: Errored}
 	expired := errors.Is(cause, ErrExpired) || errors.Is(err, ErrExpired)

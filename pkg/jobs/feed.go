@@ -88,7 +88,7 @@ func (f *feed) begin(ctx context.Context) error {
 	if k.Result != nil {
 		f.settle(k.Result)
 	} else if f.after == 0 && f.job.Stream {
-		if f.cursor.least, err = f.cl.conn.newestAttempt(ctx, f.id); err != nil {
+		if f.cursor.least, err = f.cl.conn.liveAttempt(ctx, f.id); err != nil {
 			return err
 		}
 	}
@@ -99,6 +99,24 @@ func (f *feed) begin(ctx context.Context) error {
 		return f.conclude()
 	}
 	return nil
+}
+
+// liveAttempt returns the number of the attempt from which on a reader without any
+// events sees a stream: the newest that stored something, or the next one if nobody
+// answers at the address of that one's worker.
+func (c *Conn) liveAttempt(ctx context.Context, id ID) (uint32, error) {
+	newest, err := c.newestAttempt(ctx, id)
+	if err != nil || newest == 0 {
+		return newest, err
+	}
+	instance, err := c.runsAt(ctx, id, time.Time{})
+	if err != nil {
+		return 0, err
+	}
+	if instance != "" && instance != unknownInstance && c.nobodyAt(ctx, instance) {
+		newest++
+	}
+	return newest, nil
 }
 
 // newestAttempt returns the number of the attempt that last stored something of a
@@ -163,7 +181,7 @@ func (f *feed) take(ctx context.Context, verdict offered, e Event) error {
 		f.silent = silentFirst
 		f.hand(e)
 	case void:
-		f.fail(protocol.ErrWorkerLost())
+		f.lose()
 	case ended:
 		return f.look(ctx)
 	case passed, missed:

@@ -21,7 +21,7 @@ func (f *feed) settle(r *Result) {
 	case f.cursor.attempt == r.Attempt:
 		f.cursor.only = r.Attempt
 	case f.handed:
-		f.fail(protocol.ErrWorkerLost())
+		f.lose()
 	default:
 		f.cursor, f.seq = newCursor(f.after, r.Attempt), 1
 	}
@@ -81,6 +81,24 @@ func (f *feed) fail(err *protocol.Error) {
 		data = nil // read as an internal error
 	}
 	f.out.add(Event{Kind: Failed, Attempt: f.cursor.attempt, Data: data})
+}
+
+// lose ends a stream whose reader has text of a worker that is gone.
+func (f *feed) lose() { f.fail(workerLost(f.job)) }
+
+// workerLost says what a reader can do whose job's worker is gone.
+func workerLost(j *Job) *protocol.Error {
+	return errWorkerLost(j.ID, j.Keep != nil, j.Keep != nil && j.Keep.Hidden)
+}
+
+func errWorkerLost(id ID, kept, keyed bool) *protocol.Error {
+	switch {
+	case keyed:
+		return protocol.ErrWorkerLostKeyed()
+	case kept:
+		return protocol.ErrWorkerLostKept("chatcmpl-" + id.String())
+	}
+	return protocol.ErrWorkerLost()
 }
 
 // errEventsLost ends a stream whose reader was so slow that what it wanted next is

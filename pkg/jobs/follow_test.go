@@ -137,7 +137,8 @@ func TestFollowAcrossWorkers(t *testing.T) {
 		waits := r.follow(other, j, 1)
 		r.worker(1, sayWords(3, -1, nil))
 		first.conn.nc.Close() // as kill -9 does
-		if res := gather(reads, 30*time.Second); res.failed == nil || res.text != "" {
+		fresh := r.follow(other, j, 0)
+		if res := gather(reads, 30*time.Second); res.failed == nil || res.text != "" || !strings.Contains(res.failed.Message, "GET /v1/chat/completions/chatcmpl-"+j.ID.String()) {
 			t.Errorf("who had read: %+v", res)
 		}
 		if res := gather(waits, 30*time.Second); res.failed == nil || res.text != "" {
@@ -152,6 +153,9 @@ func TestFollowAcrossWorkers(t *testing.T) {
 			fmt.Fprintf(&numbered, "id: %d\n%s", attemptEvents+i+1, w)
 		}
 		want := numbered.String()
+		if res := gather(fresh, 10*time.Second); res.text != want || res.failed != nil {
+			t.Errorf("who came when the first was gone: %+v", res)
+		}
 		if res := gather(r.follow(other, j, 0), 10*time.Second); res.text != want || res.failed != nil {
 			t.Errorf("who comes later: %+v", res)
 		}

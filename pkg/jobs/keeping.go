@@ -219,7 +219,7 @@ func (k *Consumer) keepResult(a *Attempt, e ending, o *Outcome) ending {
 		k.log.Error("result not stored, the job will run again", "job_id", a.job.ID.String(), "error", err)
 		again := ending{status: StatusHandedBack, ack: nakIn(keepAgain)}
 		if a.job.Stream { // text may have been seen
-			again.kind, again.err = Failed, protocol.ErrWorkerLost().Wrap(err)
+			again.kind, again.err = Failed, workerLost(a.job).Wrap(err)
 		}
 		return again
 	case !won:

@@ -46,6 +46,7 @@ type liveness struct {
 	mu    sync.Mutex
 	heard map[string]time.Time
 	gone  map[string]bool // nobody answers at the address
+	heeds time.Time       // when this side last was known to hear: silence after that is perhaps its own
 	died  uint64          // how often that was found
 }
 
@@ -80,6 +81,13 @@ func (l *liveness) deaths() uint64 {
 	return l.died
 }
 
+// hears notes that at a time this side could be heard and hear.
+func (l *liveness) hears(at time.Time) {
+	l.mu.Lock()
+	l.heeds = at
+	l.mu.Unlock()
+}
+
 // excuse treats all workers as heard now: it was this side that did not listen.
 func (l *liveness) excuse(now time.Time) {
 	l.mu.Lock()
@@ -89,7 +97,8 @@ func (l *liveness) excuse(now time.Time) {
 	l.mu.Unlock()
 }
 
-// health judges one worker.
+// health judges one worker, by its silence while this side could hear. That one is gone
+// was heard from the broker itself.
 func (l *liveness) health(worker string, now time.Time) health {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +107,10 @@ func (l *liveness) health(worker string, now time.Time) health {
 		l.heard[worker] = now
 		return healthy
 	}
-	return judge(now.Sub(heard), l.gone[worker])
+	if l.gone[worker] {
+		return judge(now.Sub(heard), true)
+	}
+	return judge(l.heeds.Sub(heard), false)
 }
 
 // silent returns the workers that should be asked whether they are there, and

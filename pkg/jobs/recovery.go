@@ -50,14 +50,18 @@ func (cl *Client) watch() {
 		now := time.Now()
 		late := now.Sub(last) > stalledAfter
 		last = now
-		if late || cl.conn.Ready() != nil {
+		if late || cl.deaf.Swap(false) || cl.conn.Ready() != nil {
 			cl.workers.excuse(now)
 			cl.heardAll = now
 			tick.Reset(watchEvery)
 			continue
 		}
-		for _, w := range cl.workers.silent(now) {
+		silent := cl.workers.silent(now)
+		for _, w := range silent {
 			asking.begin(w, cl.askWorker)
+		}
+		if len(silent) > 0 {
+			asking.begin("broker", func(string) { cl.listen() })
 		}
 		if cl.missing.Swap(false) {
 			asking.begin("streams", func(string) { cl.restore() })
@@ -157,7 +161,7 @@ func (cl *Client) recover(s *Stream, control string, h health) {
 		ack := s.ack
 		s.mu.Unlock()
 		if h != dead {
-			s.fail(protocol.ErrWorkerLost())
+			s.fail(errWorkerLost(s.job, s.kept, s.keyed))
 			if s.kept && ack != "" { // it runs again, for whoever asks later
 				_ = cl.conn.nc.Publish(ack, ackNak)
 			}
@@ -172,7 +176,7 @@ func (cl *Client) recover(s *Stream, control string, h health) {
 	s.mu.Unlock()
 	cl.log.Warn("worker lost", "job_id", s.job.String(), "control", control, "attempts_lost", lost)
 	if h >= dead && lost >= maxLost {
-		s.fail(protocol.ErrWorkerLost())
+		s.fail(errWorkerLost(s.job, s.kept, s.keyed))
 		return
 	}
 	if ack != "" {
@@ -201,6 +205,18 @@ func (a *asking) begin(worker string, ask func(string)) {
 		delete(a.open, worker)
 		a.mu.Unlock()
 	})
+}
+
+// listen finds out whether it is the broker that says nothing, or the way to it, before
+// a worker is blamed: that shows only after two missed pings.
+func (cl *Client) listen() {
+	began := time.Now()
+	if cl.conn.nc.FlushTimeout(askTimeout) == nil {
+		cl.workers.hears(began)
+		return
+	}
+	cl.workers.excuse(time.Now())
+	cl.deaf.Store(true)
 }
 
 // askWorker asks a silent worker whether it is there. That nobody listens at its

@@ -40,6 +40,7 @@ type Stream struct {
 	subject string // the job's own
 	replay  bool   // false: text handed out is final (a streaming client)
 	kept    bool   // the job goes on without this stream
+	keyed   bool   // and is kept for its idempotency key alone
 	tenant  string // of a job that has a record
 	born    time.Time
 

@@ -27,7 +27,7 @@ type suspectJob struct {
 	stored   time.Time
 	job      *Job
 	pc       poolClass
-	instance string    // of the worker; "" if none announced the job
+	instance string    // of the worker; "" if none announced the job, as with the lines of batches
 	since    time.Time // nobody was found there first, or the job was seen first
 }
 
@@ -48,15 +48,25 @@ func (h *heldJobs) look(ctx context.Context) error {
 		return nil
 	}
 	if time.Since(h.looked) >= heldEvery || deaths != h.seen {
+		classes := []Class{Interactive, Background}
+		if h.looked.IsZero() || deaths != h.seen || h.more(Batch) { // else their drivers know
+			classes = append(classes, Batch)
+		}
 		h.looked, h.seen = time.Now(), deaths
-		for _, class := range []Class{Interactive, Background} { // batches have drivers
+		for _, class := range classes {
 			if err := h.gather(ctx, class); err != nil {
 				return err
 			}
 		}
 	}
+	if err := h.judgeLines(ctx); err != nil {
+		return err
+	}
 	alive := map[string]bool{}
 	for seq, s := range h.suspects {
+		if s.job.isLine() {
+			continue
+		}
 		done, err := h.judge(ctx, s, alive)
 		if err != nil {
 			return err
@@ -66,6 +76,16 @@ func (h *heldJobs) look(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// more reports whether the last look at a class did not reach its end.
+func (h *heldJobs) more(class Class) bool {
+	for pc := range h.from {
+		if pc.class == class {
+			return true
+		}
+	}
+	return false
 }
 
 // gather notes the kept jobs of a class that are handed out.
@@ -117,7 +137,7 @@ func (h *heldJobs) gatherOf(ctx context.Context, class Class, info *jetstream.Co
 			if h.suspects[m.Seq] != nil {
 				continue
 			}
-			if job, _, _, err := decodeJob(m.Data); err == nil && job.recorded() {
+			if job, _, _, err := decodeJob(m.Data); err == nil && (job.recorded() || job.isLine()) {
 				job.Body = nil
 				h.suspects[m.Seq] = &suspectJob{seq: m.Seq, stored: m.Time, job: job, pc: pc}
 			}

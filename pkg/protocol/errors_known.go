@@ -170,6 +170,23 @@ func ErrWorkerLost() *Error {
 	}
 }
 
+// ErrWorkerLostKept is ErrWorkerLost for a stored completion, which another worker goes
+// on with.
+func ErrWorkerLostKept(id string) *Error {
+	err := ErrWorkerLost()
+	err.Message = "The worker that was generating this answer stopped before it was complete. Another one generates it anew: " +
+		"read it with GET /v1/chat/completions/" + id + "?stream=true instead of sending your request again."
+	return err
+}
+
+// ErrWorkerLostKeyed is ErrWorkerLost for a request with an idempotency key.
+func ErrWorkerLostKeyed() *Error {
+	err := ErrWorkerLost()
+	err.Message = "The worker that was generating this answer stopped before it was complete. Another one generates it anew: " +
+		"send your request again with the same Idempotency-Key to read it."
+	return err
+}
+
 // shorten keeps what a caller sent from filling our answer.
 func shorten(s string) string {
 	const most = 256
