@@ -40,7 +40,8 @@ type outbox struct {
 	only    string // subject of the one job whose frames are in buf; "" for several
 	last    time.Time
 	timer   *time.Timer
-	armed   bool
+	armed   bool // the timer runs
+	held    bool // frames wait for it
 	frames  int  // in buf
 	turns   bool // takeTurns runs
 	streams int  // active streams
@@ -49,7 +50,7 @@ type outbox struct {
 
 func newOutbox(send publish, many string, window time.Duration) *outbox {
 	o := &outbox{send: send, many: many, window: window}
-	o.timer = time.AfterFunc(time.Hour, o.flush)
+	o.timer = time.AfterFunc(time.Hour, o.windowOver)
 	o.timer.Stop()
 	return o
 }
@@ -108,17 +109,29 @@ func (o *outbox) schedule(h haste) {
 		o.flushLocked()
 	case h == patient:
 		o.arm()
-	case !o.turns && (!o.armed || o.frames >= manyFrames):
+	case !o.turns && (!o.held || o.frames >= manyFrames):
 		o.turns = true
 		o.taking.Go(o.takeTurns)
 	}
 }
 
+// arm has frames wait for the end of a window. Nothing stops one that runs: a timer that is
+// moved while it is pending has the runtime look through all timers of the program, some of
+// each stream, to find the next.
 func (o *outbox) arm() {
+	o.held = true
 	if !o.armed {
 		o.armed = true
 		o.timer.Reset(o.window)
 	}
+}
+
+// windowOver sends what waits, also if it came after the window began.
+func (o *outbox) windowOver() {
+	o.mu.Lock()
+	o.armed = false
+	o.flushLocked()
+	o.mu.Unlock()
 }
 
 // takeTurns lets others run as long as they add frames, then sends or lets the window
@@ -166,10 +179,7 @@ func (o *outbox) flush() {
 }
 
 func (o *outbox) flushLocked() {
-	if o.armed {
-		o.timer.Stop()
-		o.armed = false
-	}
+	o.held = false
 	if len(o.buf) == 0 {
 		return
 	}

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,8 @@ func TestOutbox(t *testing.T) {
 		"many streams, just sent":   {streams: 9, after: quietPeriod - 1, frames: 3, later: 1},
 		"many streams, many frames": {streams: 9, frames: manyFrames, messages: 1, later: 1},
 		"many streams, held":        {streams: 9, after: time.Second, frames: 1, haste: patient, later: 1},
+		"urgent, broker near":       {streams: 9, frames: 1, haste: urgent, cheap: true, messages: 1, later: 1},
+		"urgent, broker far":        {streams: 9, frames: 1, haste: urgent, later: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -63,6 +66,38 @@ func TestOutbox(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A window runs on when what waited for it has left; what comes after a quiet time does
+// not wait for its end.
+func TestOutboxQuietWithinWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []time.Duration // guarded by the outbox's lock
+		began := time.Now()
+		o := newOutbox(func(string, []byte) error { sent = append(sent, time.Since(began)); return nil }, "many", maxWindow)
+		for range 2 * fewStreams {
+			o.join()
+		}
+		o.last = began
+		add := func(frames int) {
+			for range frames {
+				o.add("one", &frame{data: []byte("text")}, sociable)
+			}
+			synctest.Wait()
+		}
+		add(1) // waits
+		add(manyFrames)
+		<-time.After(quietPeriod)
+		add(1)
+		add(1) // waits, for the end of the first window
+		<-time.After(maxWindow)
+		synctest.Wait()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if want := []time.Duration{0, quietPeriod, maxWindow}; !slices.Equal(sent, want) {
+			t.Errorf("sent after %v, want %v", sent, want)
+		}
+	})
 }
 
 // BenchmarkOutbox is the cost of a frame among those of many streams.
