@@ -53,11 +53,14 @@ vuln: ## Look for known vulnerabilities in what is reachable
 	$(GO) tool -modfile=tools/go.mod govulncheck ./...
 
 .PHONY: fuzz
-fuzz: ## Each fuzzer for FUZZTIME (20s)
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for fuzzer in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+fuzz: ## Each fuzzer for FUZZTIME (20s); what it finds becomes a seed in testdata
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for pkg in $$(grep -rl '^func Fuzz' --include='*_test.go' cmd internal pkg | xargs -n1 dirname | sort -u); do \
+	  $(GO) test -c -fuzz . -o "$$dir/fuzz" "./$$pkg"; \
+	  for fuzzer in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$pkg/*_test.go | cut -c6-); do \
 	    echo "== $$fuzzer of $$pkg"; \
-	    $(GO) test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$pkg; \
+	    (cd "$$pkg" && "$$dir/fuzz" -test.run '^$$' -test.fuzz "^$$fuzzer\$$" -test.fuzztime $(FUZZTIME) \
+	      -test.fuzzminimizetime 100x -test.fuzzcachedir "$$($(GO) env GOCACHE)/fuzz/osiris/$$pkg"); \
 	  done; \
 	done
 
