@@ -216,9 +216,10 @@ func say(parts ...string) Handler {
 }
 
 // hold blocks until its context ends, counting what runs.
-type hold struct{ running, ended atomic.Int32 }
+type hold struct{ begun, running, ended atomic.Int32 }
 
 func (h *hold) run(ctx context.Context, _ *Attempt) (Outcome, error) {
+	h.begun.Add(1)
 	h.running.Add(1)
 	<-ctx.Done()
 	h.running.Add(-1)
