@@ -97,18 +97,22 @@ func (r *rig) notify(tenant, event, object string) {
 	}
 }
 
+// handedOut waits until no event is left to hand out.
+func (r *rig) handedOut() {
+	r.t.Helper()
+	within(r.t, 20*time.Second, "events handed out", func() bool { return r.drained(r.conn.n.noticesStream()) })
+}
+
 // delivered waits until nothing is left to hand out or to deliver.
 func (r *rig) delivered() {
 	r.t.Helper()
-	within(r.t, 20*time.Second, "events and deliveries gone", func() bool {
-		for _, stream := range []string{r.conn.n.noticesStream(), r.conn.n.deliveriesStream()} {
-			s, err := r.conn.js.Stream(r.t.Context(), stream)
-			if err != nil || s.CachedInfo().State.Msgs > 0 {
-				return false
-			}
-		}
-		return true
-	})
+	r.handedOut()
+	within(r.t, 20*time.Second, "deliveries gone", func() bool { return r.drained(r.conn.n.deliveriesStream()) })
+}
+
+func (r *rig) drained(stream string) bool {
+	s, err := r.conn.js.Stream(r.t.Context(), stream)
+	return err == nil && s.CachedInfo().State.Msgs == 0
 }
 
 func TestNoticeReachesWhoAskedForIt(t *testing.T) {
@@ -335,6 +339,7 @@ func TestDeliverySurvivesItsCourier(t *testing.T) {
 				defer stopCourier(k, 0)
 				r.notify("acme", NoticeBatchCompleted, "batch_1")
 				<-began
+				r.handedOut()
 				if death {
 					conn.nc.Close()
 				}
@@ -351,6 +356,26 @@ func TestDeliverySurvivesItsCourier(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A courier may die between the deliveries of an event and its note that they are
+// stored. The next one hands the event out again, to nobody.
+func TestEventHandedOutAgain(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		r.webhook("acme")
+		var b mailbox
+		r.courier(&b)
+		r.notify("acme", NoticeBatchCompleted, "batch_1")
+		r.delivered()
+		if err := r.conn.purge(t.Context(), r.conn.n.noticedStream(), r.conn.n.noticedFilter()); err != nil {
+			t.Fatal(err)
+		}
+		r.notify("acme", NoticeBatchCompleted, "batch_1")
+		r.delivered()
+		if posts, fates := b.got(); len(posts) != 1 {
+			t.Errorf("%d posts, fates %v", len(posts), fates)
+		}
+	})
 }
 
 func TestDeletedWebhookIsLeftAlone(t *testing.T) {

@@ -69,10 +69,13 @@ func (k *Courier) handOutEvent(ctx context.Context, m jetstream.Msg) error {
 	return k.c.putOnce(ctx, "remember event", k.c.n.noticedStream(), k.c.n.noticed(tenant, event), nil)
 }
 
-// putOnce publishes a message unless its subject has one.
+// putOnce publishes a message unless its subject has one, or had one within the last
+// minutes: an event that is handed out again after a courier's death may find its first
+// delivery done already.
 func (c *Conn) putOnce(ctx context.Context, what, stream, subject string, data []byte) error {
 	err := c.persist(ctx, what, func(ctx context.Context) error {
-		_, err := c.js.Publish(ctx, subject, data, jetstream.WithExpectStream(stream), jetstream.WithExpectLastSequencePerSubject(0))
+		_, err := c.js.Publish(ctx, subject, data, jetstream.WithExpectStream(stream),
+			jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithMsgID(subject))
 		if refusedAsTaken(err) {
 			return nil
 		}

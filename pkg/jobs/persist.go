@@ -19,10 +19,11 @@ const (
 	codeNoPeers           jetstream.ErrorCode = 10005 // fewer servers than copies asked for, or some are away
 	codeInsufficient      jetstream.ErrorCode = 10023
 	codeStorageExceeded   jetstream.ErrorCode = 10047 // the limits of all streams together exceed the server's
-	codeWrongLastSequence jetstream.ErrorCode = 10164 // as 10071, where another write of the subject is under way
 	codeStoreFailed       jetstream.ErrorCode = 10049 // creating a stream raced with the deletion of the last other one
 	codeReplicasNoneHere  jetstream.ErrorCode = 10074 // more than one copy without a cluster
 	codeStreamFull        jetstream.ErrorCode = 10077 // maximum messages or bytes, per stream or subject
+	codeSameIDInFlight    jetstream.ErrorCode = 10158 // a cluster is storing a message of the same id
+	codeWrongLastSequence jetstream.ErrorCode = 10164 // as 10071, where another write of the subject is under way
 )
 
 // errRace says that another process wrote at the same moment: look again.
@@ -106,7 +107,7 @@ func transient(err error) bool {
 		case jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount,
 			codeStreamFull, codeStorageExceeded:
 			return false
-		case codeNoPeers, codeInsufficient, codeStoreFailed, jetstream.JSErrCodeStreamNameInUse, jetstream.JSErrCodeStreamNotFound,
+		case codeNoPeers, codeInsufficient, codeStoreFailed, codeSameIDInFlight, jetstream.JSErrCodeStreamNameInUse, jetstream.JSErrCodeStreamNotFound,
 			jetstream.JSErrCodeConsumerExists, jetstream.JSErrCodeConsumerNameExists, jetstream.JSErrCodeConsumerAlreadyExists:
 			return true
 		}
