@@ -194,14 +194,17 @@ func (c *call) end() {
 	if c.status >= 500 {
 		level = slog.LevelWarn
 	}
-	if ctx := context.Background(); c.srv.log.Enabled(ctx, level) {
-		c.srv.log.LogAttrs(ctx, level, "request", c.attrs(took)...)
+	ctx, log := context.Background(), c.srv.log.Handler()
+	if log.Enabled(ctx, level) {
+		line := slog.NewRecord(time.Now(), level, "request", 0) // without its place in the source, which costs a third of all and is never asked for
+		c.describe(&line, took)
+		_ = log.Handle(ctx, line)
 	}
 }
 
-func (c *call) attrs(took time.Duration) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
+func (c *call) describe(line *slog.Record, took time.Duration) {
+	var buf [12]slog.Attr
+	attrs := append(buf[:0],
 		slog.String("method", c.method), slog.String("path", c.path), slog.Int("status", c.status),
 		slog.Duration("duration", took), slog.String("job_id", c.id.String()))
 	for _, a := range [...]slog.Attr{
@@ -220,7 +223,7 @@ func (c *call) attrs(took time.Duration) []slog.Attr {
 	if c.err != nil && c.status >= statusGone {
 		attrs = append(attrs, slog.String("error", c.err.Error()))
 	}
-	return attrs
+	line.AddAttrs(attrs...)
 }
 
 // milliseconds rounds up: a retry that comes too early comes for nothing.

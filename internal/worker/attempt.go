@@ -22,9 +22,9 @@ type attempt struct {
 
 	job     *jobs.Job
 	chat    *protocol.Request
-	label   string    // of the model, for metrics
-	targets []*target // still to be tried, in order
-	calls   map[*target]int
+	label   string          // of the model, for metrics
+	targets []*target       // still to be tried, in order
+	calls   map[*target]int // that failed; nil before the first
 	faults  faults
 	last    *target // called last; nil before the first call
 	out     output
@@ -104,6 +104,9 @@ func (a *attempt) noteBreaker(l lease, before, after breakerState, fault *provid
 func (a *attempt) afterFault(ctx context.Context, fault *provider.Error, t *target) error {
 	told := public(fault, t, a.job.Model)
 	a.faults.add(told)
+	if a.calls == nil {
+		a.calls = map[*target]int{}
+	}
 	a.calls[t]++
 	what, wait := judge(fault, t.retries, a.calls[t], timeLeft(ctx), rand.Float64())
 	i := slices.Index(a.targets, t)

@@ -24,7 +24,6 @@ func (w *Worker) handle(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, err
 // answer calls log only when there is something to say, which is rarely: a logger that
 // names the job costs as much as writing a line.
 func (w *Worker) answer(ctx context.Context, job *jobs.Job, queued time.Duration, to events, log func() *slog.Logger) (jobs.Outcome, error) {
-	defer watch(ctx, log)()
 	start := time.Now()
 	timing := jobs.Timing{Queue: queued}
 	chat, err := protocol.DecodeRequest(job.Body)
@@ -44,7 +43,7 @@ func (w *Worker) answer(ctx context.Context, job *jobs.Job, queued time.Duration
 	buf := w.buffers.get()
 	at := &attempt{
 		gate: w.gate, metrics: w.metrics, log: log,
-		job: job, chat: chat, label: e.label, targets: e.order(), calls: make(map[*target]int),
+		job: job, chat: chat, label: e.label, targets: e.order(),
 		out: output{
 			to: to, chat: chat, env: envelope(job), stream: job.Stream, includeUsage: chat.IncludeUsage || !job.Stream,
 			start: start, timing: timing, buf: *buf,

@@ -38,7 +38,7 @@ type output struct {
 	timing jobs.Timing // of the call under way or the last one
 	began  time.Time   // that call
 
-	writer  *protocol.StreamWriter // of that call; nil if it gave a whole answer
+	writer  *protocol.StreamWriter // of that call; nil before its first chunk
 	buf     []byte                 // events not sent yet, or the whole answer; reused
 	opened  bool
 	first   time.Duration // from the call to its first event
@@ -62,7 +62,7 @@ var (
 func (o *output) begin(now time.Time) {
 	o.began = now
 	o.timing.Worker, o.timing.Model = now.Sub(o.start), 0
-	o.writer = protocol.NewStreamWriter(o.env, o.includeUsage)
+	o.writer = nil
 	o.buf, o.whole, o.usage, o.finish = o.buf[:0], false, protocol.Usage{}, ""
 }
 
@@ -71,7 +71,7 @@ func (o *output) Chunk(c *protocol.Chunk) error {
 	if o.whole {
 		return misunderstood(errMixed)
 	}
-	o.buf = o.writer.Append(o.buf, c)
+	o.buf = o.chunks().Append(o.buf, c)
 	if !o.opened {
 		if !carries(c) && len(o.buf) < holdMost {
 			return nil
@@ -84,6 +84,14 @@ func (o *output) Chunk(c *protocol.Chunk) error {
 		return nil
 	}
 	return o.flush()
+}
+
+// chunks returns the writer of the call under way: most whole answers need none.
+func (o *output) chunks() *protocol.StreamWriter {
+	if o.writer == nil {
+		o.writer = protocol.NewStreamWriter(o.env, o.includeUsage)
+	}
+	return o.writer
 }
 
 // Flush implements provider.Output.
@@ -136,7 +144,7 @@ func (o *output) end() error {
 	if o.whole {
 		return nil
 	}
-	buf, err := o.writer.AppendEnd(o.buf)
+	buf, err := o.chunks().AppendEnd(o.buf)
 	if err != nil {
 		return unfinished(err)
 	}

@@ -115,7 +115,7 @@ func ackError(word *nats.Msg) error {
 	if len(word.Data) == 0 && word.Header.Get("Status") == "503" {
 		return nats.ErrNoResponders
 	}
-	if plainAck(word.Data) {
+	if _, ok := plainAck(word.Data); ok {
 		return nil
 	}
 	var ack struct {
@@ -131,18 +131,26 @@ func ackError(word *nats.Msg) error {
 	return nil
 }
 
-// plainAck reports whether b is what a broker says of a message that it stored:
-// {"stream":"NAME", "seq":7}, with more members or without. False may be one too.
-func plainAck(b []byte) bool {
+// plainAck reports whether b is what a broker says of a message that it stored, and
+// its sequence: {"stream":"NAME", "seq":7}, with more members or without. False may be
+// one too.
+func plainAck(b []byte) (seq uint64, ok bool) {
 	rest, ok := bytes.CutPrefix(b, []byte(`{"stream":"`))
 	if !ok {
-		return false
+		return 0, false
 	}
 	name := bytes.IndexByte(rest, '"')
 	if name <= 0 || bytes.IndexByte(rest[:name], '\\') >= 0 {
-		return false
+		return 0, false
 	}
 	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest[name+1:], ", "), []byte(`"seq":`))
-	digits := bytes.TrimLeft(rest, "0123456789")
-	return ok && len(digits) < len(rest) && (string(digits) == "}" || bytes.HasPrefix(digits, []byte(",")) && !bytes.Contains(digits, []byte(`"error"`)))
+	more := bytes.TrimLeft(rest, "0123456789")
+	if !ok || string(more) != "}" && (!bytes.HasPrefix(more, []byte(",")) || bytes.Contains(more, []byte(`"error"`))) {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(string(rest[:len(rest)-len(more)]), 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return seq, true
 }

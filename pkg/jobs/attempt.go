@@ -25,7 +25,8 @@ var (
 type Attempt struct {
 	k       *Consumer
 	job     *Job
-	link    *link // to the frontend
+	name    string // in this worker: job and number
+	link    *link  // to the frontend
 	subject string
 	number  uint32
 	queued  time.Duration // from the broker's timestamp to the start
@@ -34,9 +35,13 @@ type Attempt struct {
 
 	kept keeping // of a kept job
 
+	cut      time.Time // since when the handler should have returned; zero: it need not. For tend alone
+	reported bool      // that it did not; for tend alone
+
 	mu       sync.Mutex
-	muted    bool   // nobody reads the events of a kept job as they come
-	ack      string // acknowledges the newest delivery of the job
+	handling context.Context // the handler's, while it runs
+	muted    bool            // nobody reads the events of a kept job as they come
+	ack      string          // acknowledges the newest delivery of the job
 	ring     ring
 	last     uint32        // number of the newest frame
 	emitted  bool          // a chunk or an answer

@@ -16,6 +16,7 @@ import (
 
 const (
 	tendEvery     = 100 * time.Millisecond // while jobs run; else each beatEvery
+	stuckAfter    = 5 * time.Second        // a handler that goes on for so long after the end of its context is reported
 	silentAfter   = 3 * time.Second        // an attempt that emitted nothing for so long sends a heartbeat
 	insistEvery   = time.Second            // the end of an attempt is told again until the frontend has it
 	insistFor     = 30 * time.Second
@@ -88,7 +89,7 @@ type Consumer struct {
 	lowTimer  *time.Timer
 	lowAgain  int                 // how often they are asked again soon
 	hinted    bool                // they were asked when the last hint came
-	attempts  map[string]*Attempt // by key
+	attempts  map[string]*Attempt // by name
 	byJob     map[ID]*Attempt     // the newest of each job
 	links     map[string]*link
 	cancelled map[ID]cancellation

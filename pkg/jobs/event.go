@@ -87,12 +87,12 @@ const (
 // Started reads a Started event.
 func (e Event) Started() (StartedInfo, error) {
 	var s StartedInfo
-	err := e.decode(Started, func(tag byte, v []byte) {
+	err := decode(e, Started, string(e.Data), func(tag byte, v string) {
 		switch tag {
 		case fieldWorker:
-			s.Worker = string(v)
+			s.Worker = v
 		case fieldAck:
-			s.ack = string(v)
+			s.ack = v
 		case fieldQueueTime:
 			s.Queue = micros(v)
 		}
@@ -109,11 +109,11 @@ func (s StartedInfo) encode(dst []byte) []byte {
 // Opened reads an Opened event: the time until the first token.
 func (e Event) Opened() (Timing, error) {
 	var t Timing
-	err := e.decode(Opened, t.take)
+	err := decode(e, Opened, e.Data, func(tag byte, v []byte) { takeTiming(&t, tag, v) })
 	return t, err
 }
 
-func (t *Timing) take(tag byte, v []byte) {
+func takeTiming[B string | []byte](t *Timing, tag byte, v B) {
 	switch tag {
 	case fieldQueueTime:
 		t.Queue = micros(v)
@@ -133,14 +133,14 @@ func (t *Timing) encode(dst []byte) []byte {
 // Done reads a Done event.
 func (e Event) Done() (Outcome, error) {
 	var o Outcome
-	err := e.decode(Done, func(tag byte, v []byte) {
+	err := decode(e, Done, string(e.Data), func(tag byte, v string) {
 		switch tag {
 		case fieldProvider:
-			o.Provider = string(v)
+			o.Provider = v
 		case fieldTarget:
-			o.Target = string(v)
+			o.Target = v
 		case fieldFinish:
-			o.FinishReason = string(v)
+			o.FinishReason = v
 		case fieldPrompt:
 			o.Usage.PromptTokens = number[int64](v)
 		case fieldCompletion:
@@ -154,7 +154,7 @@ func (e Event) Done() (Outcome, error) {
 		case fieldReasoning:
 			o.Usage.ReasoningTokens = number[int64](v)
 		default:
-			o.Timing.take(tag, v)
+			takeTiming(&o.Timing, tag, v)
 		}
 	})
 	return o, err
@@ -185,14 +185,16 @@ func (e Event) Failed() *protocol.Error {
 	return perr
 }
 
-func (e Event) decode(kind EventKind, take func(tag byte, value []byte)) error {
+func decode[B string | []byte](e Event, kind EventKind, data B, take func(tag byte, value B)) error {
 	if e.Kind != kind {
 		return errWrongKind
 	}
-	return fields(e.Data, take)
+	return fields(data, take)
 }
 
-func micros(v []byte) time.Duration { return time.Duration(number[int64](v)) * time.Microsecond }
+func micros[B string | []byte](v B) time.Duration {
+	return time.Duration(number[int64](v)) * time.Microsecond
+}
 
 // clip bounds a name that somebody else chose.
 func clip(s string) string { return s[:min(len(s), 256)] }

@@ -32,11 +32,12 @@ func appendNumber[T ~int64 | ~uint64 | ~int](dst []byte, tag byte, v T) []byte {
 	return append(dst, value[:n]...)
 }
 
-// fields calls take with each field of b; a value is a part of b.
-func fields(b []byte, take func(tag byte, value []byte)) error {
+// fields calls take with each field of b; a value is a part of b. Who keeps several
+// texts reads them from a string, made once for all of them.
+func fields[B string | []byte](b B, take func(tag byte, value B)) error {
 	for len(b) > 0 {
 		tag := b[0]
-		n, size := binary.Uvarint(b[1:])
+		n, size := binary.Uvarint([]byte(b[1:min(len(b), 1+binary.MaxVarintLen64)]))
 		if size <= 0 || n > uint64(len(b)-1-size) {
 			return errBadField
 		}
@@ -48,8 +49,11 @@ func fields(b []byte, take func(tag byte, value []byte)) error {
 }
 
 // number reads a numeric value; a malformed one is 0.
-func number[T ~int64 | ~uint64 | ~int](value []byte) T {
-	v, n := binary.Uvarint(value)
+func number[T ~int64 | ~uint64 | ~int, B string | []byte](value B) T {
+	if len(value) > binary.MaxVarintLen64 {
+		return 0
+	}
+	v, n := binary.Uvarint([]byte(value))
 	if n != len(value) {
 		return 0
 	}

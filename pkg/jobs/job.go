@@ -112,7 +112,7 @@ func appendKeep(dst []byte, k *Keep) ([]byte, error) {
 }
 
 // takeKeep reads a field of a kept job.
-func (j *Job) takeKeep(tag byte, v []byte) error {
+func (j *Job) takeKeep(tag byte, v string) error {
 	if j.Keep == nil {
 		j.Keep = &Keep{}
 	}
@@ -121,9 +121,9 @@ func (j *Job) takeKeep(tag byte, v []byte) error {
 		flags := number[uint64](v)
 		j.Keep.Hidden, j.Keep.Background, j.Keep.Repeat = flags&keepHidden != 0, flags&keepBackground != 0, flags&keepRepeat != 0
 	case jobMetadata:
-		return json.Unmarshal(v, &j.Keep.Metadata)
+		return json.Unmarshal([]byte(v), &j.Keep.Metadata)
 	case jobBatch:
-		j.Keep.Batch = string(v)
+		j.Keep.Batch = v
 	case jobLine:
 		j.Keep.Line = number[int](v)
 	}
@@ -183,34 +183,34 @@ func decodeJob(b []byte) (j *Job, frontend string, ref *bodyRef, err error) {
 	j = &Job{}
 	var class, where string
 	var badKeep error
-	err = fields(header, func(tag byte, v []byte) {
+	err = fields(string(header), func(tag byte, v string) {
 		switch tag {
 		case jobID:
 			copy(j.ID[:], v)
 		case jobFrontend:
-			frontend = string(v)
+			frontend = v
 		case jobTenant:
-			j.Tenant = string(v)
+			j.Tenant = v
 		case jobKey:
-			j.Key = string(v)
+			j.Key = v
 		case jobModel:
-			j.Model = string(v)
+			j.Model = v
 		case jobPool:
-			j.Pool = string(v)
+			j.Pool = v
 		case jobClass:
-			class = string(v)
+			class = v
 		case jobStream:
 			j.Stream = true
 		case jobTier:
-			j.ServiceTier = string(v)
+			j.ServiceTier = v
 		case jobCreated:
 			j.Created = number[int64](v)
 		case jobTimeout:
 			j.Timeout = time.Duration(number[int64](v)) * time.Microsecond
 		case jobRequest:
-			j.RequestID = string(v)
+			j.RequestID = v
 		case jobBodyRef:
-			where = string(v)
+			where = v
 		case jobKeep, jobMetadata, jobBatch, jobLine:
 			badKeep = errors.Join(badKeep, j.takeKeep(tag, v))
 		}

@@ -101,7 +101,7 @@ func (k *Consumer) recall(a *Attempt) (over bool, err error) {
 		_ = k.conn.nc.Publish(subject, appendReplay(nil, &m)) // only tells readers that it runs
 		return false, nil
 	}
-	key := "." + a.key()
+	key := "." + a.name
 	rec := newRecorder(a.kept.attempt, first, k.conn.partSize(), func(number uint64, data []byte) {
 		_ = k.conn.nc.PublishRequest(subject, k.replayInbox+"."+strconv.FormatUint(number, 36)+key, data)
 	})

@@ -375,20 +375,21 @@ func TestAwaitKept(t *testing.T) {
 }
 
 func TestPlainAck(t *testing.T) {
-	for answer, want := range map[string]bool{
-		`{"stream":"osiris_results", "seq":7}`:                  true,
-		`{"stream":"osiris_results","seq":7,"domain":"hub"}`:    true,
-		`{"stream":"osiris_results", "seq":7,"duplicate":true}`: true,
-		``:                                    false,
-		`{"stream":"osiris_results", "seq":}`: false,
-		`{"stream":"", "seq":7}`:              false,
-		`{"stream":"osiris_results", "seq":7`: false,
-		`{"error":{"code":400,"err_code":10071,"description":"x"},"stream":"osiris_results","seq":0}`:  false,
-		`{"stream":"osiris_results", "seq":0,"error":{"code":400,"err_code":10071,"description":"x"}}`: false,
-		`{"stream":"osiris_results","error":{"code":503,"err_code":10077,"description":"y"},"seq":0}`:  false,
+	for answer, want := range map[string]uint64{
+		`{"stream":"osiris_results", "seq":7}`:                  7,
+		`{"stream":"osiris_results","seq":7,"domain":"hub"}`:    7,
+		`{"stream":"osiris_results", "seq":7,"duplicate":true}`: 7,
+		``:                                    0,
+		`{"stream":"osiris_results", "seq":}`: 0,
+		`{"stream":"", "seq":7}`:              0,
+		`{"stream":"osiris_results", "seq":7`: 0,
+		`{"stream":"osiris_results","seq":18446744073709551616}`:                                       0,
+		`{"error":{"code":400,"err_code":10071,"description":"x"},"stream":"osiris_results","seq":0}`:  0,
+		`{"stream":"osiris_results", "seq":0,"error":{"code":400,"err_code":10071,"description":"x"}}`: 0,
+		`{"stream":"osiris_results","error":{"code":503,"err_code":10077,"description":"y"},"seq":0}`:  0,
 	} {
-		if got := plainAck([]byte(answer)); got != want {
-			t.Errorf("plainAck(%s) = %v, want %v", answer, got, want)
+		if seq, ok := plainAck([]byte(answer)); seq != want || ok != (want != 0) {
+			t.Errorf("plainAck(%s) = %d, %t, want %d", answer, seq, ok, want)
 		}
 	}
 }

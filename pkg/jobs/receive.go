@@ -195,7 +195,9 @@ func (cl *Client) onAck(m *nats.Msg) {
 		cl.missing.Store(true)
 		return
 	}
-	if err := json.Unmarshal(m.Data, &ack); err != nil {
+	if seq, ok := plainAck(m.Data); ok { // what nearly all say is told without reflection
+		ack.Seq = seq
+	} else if err := json.Unmarshal(m.Data, &ack); err != nil {
 		cl.log.Error("ack cannot be read", "job_id", id.String(), "error", err)
 		return
 	}

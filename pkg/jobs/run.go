@@ -131,7 +131,7 @@ func (k *Consumer) adopt(id ID, ack string) bool {
 // begin makes the attempt known, so that it can be cancelled.
 func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, queued time.Duration) *Attempt {
 	a := &Attempt{
-		k: k, job: job, link: k.linkTo(frontend), subject: k.conn.n.events(frontend, job.ID),
+		k: k, job: job, name: attemptName(job.ID, number), link: k.linkTo(frontend), subject: k.conn.n.events(frontend, job.ID),
 		number: number, ack: ack, queued: max(queued, 0), room: make(chan struct{}, 1), sent: time.Now(),
 	}
 	a.ctx, a.cancel = context.WithCancelCause(k.root)
@@ -139,7 +139,7 @@ func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, q
 	k.mu.Lock()
 	older := k.byJob[job.ID]
 	k.byJob[job.ID] = a
-	k.attempts[a.key()] = a
+	k.attempts[a.name] = a
 	k.mu.Unlock()
 	if older != nil {
 		older.drop(ErrSuperseded)
@@ -147,9 +147,10 @@ func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, q
 	return a
 }
 
-// key names the attempt in this worker.
-func (a *Attempt) key() string {
-	return a.job.ID.String() + "-" + strconv.FormatUint(uint64(a.number), 36)
+func attemptName(job ID, number uint32) string {
+	var buf [40]byte
+	name, _ := job.AppendText(buf[:0]) // never fails
+	return string(strconv.AppendUint(append(name, '-'), uint64(number), 36))
 }
 
 // start announces the attempt.
@@ -162,13 +163,29 @@ func (a *Attempt) start() error {
 
 // handle calls the handler; a panic in it fails the job, not the worker.
 func (k *Consumer) handle(ctx context.Context, a *Attempt) (o Outcome, err error) {
+	a.handled(ctx)
 	defer func() {
+		a.returned()
 		if r := recover(); r != nil {
 			k.log.Error("handler panicked", "job_id", a.job.ID.String(), "panic", r, "stack", string(debug.Stack()))
 			err = protocol.ErrInternal().Wrap(fmt.Errorf("handler panicked: %v", r))
 		}
 	}()
 	return k.handler(ctx, a)
+}
+
+// handled notes the context of the handler, which begins.
+func (a *Attempt) handled(ctx context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.handling = ctx
+}
+
+// returned notes that the handler returned.
+func (a *Attempt) returned() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.handling = nil
 }
 
 // conclude stores the result of a kept job, emits the last event and stores usage;
@@ -243,8 +260,8 @@ func (k *Consumer) finish(a *Attempt) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.attempts[a.key()] == a { // the broker may count deliveries anew, and the job run here again under this number
-		delete(k.attempts, a.key())
+	if k.attempts[a.name] == a { // the broker may count deliveries anew, and the job run here again under this number
+		delete(k.attempts, a.name)
 	}
 	if k.byJob[a.job.ID] == a {
 		delete(k.byJob, a.job.ID)

@@ -86,8 +86,11 @@ func (k *Consumer) all() []*Attempt {
 func (k *Consumer) care(a *Attempt, now time.Time, lease, insisted bool) {
 	a.mu.Lock()
 	ended, heard, sent := a.ended, a.heard, a.sent
-	owed, ack := a.owed, a.ack
+	owed, ack, handling := a.owed, a.ack, a.handling
 	a.mu.Unlock()
+	if handling != nil && handling.Err() != nil {
+		k.overstays(a, now, context.Cause(handling))
+	}
 	if lease && (ended.IsZero() || owed) {
 		_ = k.conn.nc.Publish(ack, progress)
 	}
@@ -106,6 +109,18 @@ func (k *Consumer) care(a *Attempt, now time.Time, lease, insisted bool) {
 		k.finish(a)
 	case now.Sub(sent) >= insistEvery:
 		a.beat(now)
+	}
+}
+
+// overstays reports a handler that goes on although its context ended a while ago.
+func (k *Consumer) overstays(a *Attempt, now time.Time, cause error) {
+	switch {
+	case a.cut.IsZero():
+		a.cut = now
+	case !a.reported && now.Sub(a.cut) >= stuckAfter:
+		a.reported = true
+		k.log.Error("attempt does not stop although it was told to",
+			"job_id", a.job.ID, "attempt", a.number, "model", a.job.Model, "cause", cause, "after", stuckAfter)
 	}
 }
 

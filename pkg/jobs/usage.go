@@ -87,6 +87,7 @@ type usageLog struct {
 	last   time.Time // of the newest publication
 	timer  *time.Timer
 	armed  bool
+	spare  []byte // memory of lines that are stored
 }
 
 type usageBatch struct {
@@ -119,7 +120,8 @@ func (u *usageLog) take(a *Attempt, r *UsageRecord) bool {
 	defer u.mu.Unlock()
 	b := u.open[r.Tenant]
 	if b == nil {
-		b = &usageBatch{tenant: r.Tenant}
+		b = &usageBatch{tenant: r.Tenant, lines: u.spare[:0]}
+		u.spare = nil
 	}
 	var err error
 	if b.lines, err = r.appendLine(b.lines); err != nil { // all text was checked; the job must not wait for ever if it was not
@@ -180,6 +182,9 @@ func (u *usageLog) confirm(number uint64, answer []byte) {
 	u.mu.Lock()
 	b := u.sent[number]
 	delete(u.sent, number)
+	if b != nil && cap(b.lines) > cap(u.spare) {
+		u.spare = b.lines
+	}
 	u.mu.Unlock()
 	if b == nil {
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,6 +44,7 @@ type Provider struct {
 	cfg    Config
 	client *upstream.Client
 	base   *url.URL
+	same   string      // a completion's address; "" if that depends on the model
 	header http.Header // of every call; never modified
 }
 
@@ -75,7 +75,11 @@ func New(cfg Config, client *upstream.Client) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("openai: %w", err)
 	}
-	return &Provider{cfg: cfg, client: client, base: base, header: makeHeader(&cfg)}, nil
+	p := &Provider{cfg: cfg, client: client, base: base, header: makeHeader(&cfg)}
+	if !strings.Contains(cfg.Path, "{model}") {
+		p.same = p.address(cfg.Path, "")
+	}
+	return p, nil
 }
 
 func makeHeader(cfg *Config) http.Header {
@@ -139,9 +143,14 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 	if err != nil {
 		return &provider.Error{Public: protocol.ErrBadJSON(), Cause: fmt.Errorf("edit request: %w", err)}
 	}
+	address := p.same
+	if address == "" {
+		address = p.address(p.cfg.Path, req.Model)
+	}
 	call, err := p.client.Do(ctx, &upstream.Request{
-		URL:    p.address(p.cfg.Path, req.Model),
-		Header: p.headerFor(req),
+		URL:    address,
+		Header: p.header,
+		ID:     req.JobID,
 		Body:   body,
 		Limits: limits(req),
 		Model:  req.Chat.Model,
@@ -157,16 +166,6 @@ func (p *Provider) Complete(ctx context.Context, req *provider.Request, out prov
 	}
 	call.Close()
 	return nil
-}
-
-// headerFor adds what is particular to a call.
-func (p *Provider) headerFor(req *provider.Request) http.Header {
-	if req.JobID == "" {
-		return p.header
-	}
-	h := maps.Clone(p.header)
-	h["X-Client-Request-Id"] = []string{req.JobID}
-	return h
 }
 
 // limits returns the call's limits. A plain call has no tokens to wait for: nothing

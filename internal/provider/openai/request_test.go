@@ -110,16 +110,12 @@ func TestHeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := p.headerFor(&provider.Request{JobID: "j"})
 	want := http.Header{
 		"Accept": {"application/json, text/event-stream"}, "Accept-Encoding": {"identity"}, "Api-Key": {"k-12345678"},
-		"Content-Type": {"application/json"}, "User-Agent": {"us"}, "X-Client-Request-Id": {"j"}, "X-Team": {"core"},
+		"Content-Type": {"application/json"}, "User-Agent": {"us"}, "X-Team": {"core"},
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v", got)
-	}
-	if p.header.Get("X-Client-Request-Id") != "" {
-		t.Error("the header of all calls was changed")
+	if !reflect.DeepEqual(p.header, want) {
+		t.Errorf("got %v", p.header)
 	}
 }
 

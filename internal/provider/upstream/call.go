@@ -101,7 +101,9 @@ func (c *Call) Hurry(d time.Duration) { c.watch.hurry(d) }
 // idle clock, but counts as no answer: the caller has nothing before the end.
 func (c *Call) ReadAll(dst []byte) ([]byte, error) {
 	for {
-		dst = slices.Grow(dst, 512)
+		if len(dst) == cap(dst) {
+			dst = slices.Grow(dst, 512)
+		}
 		n, err := c.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		if err == io.EOF {

@@ -82,6 +82,7 @@ type Request struct {
 	Method string          // "": POST with a body, GET without
 	URL    string          //
 	Header http.Header     // sent as it is, never modified: it may be shared by calls
+	ID     string          // sent as X-Client-Request-Id, also instead of one in Header; "": none
 	Body   []byte          // not modified, must stay unchanged until the call is closed, which need not keep it
 	Limits provider.Limits // zero: no limit
 	Model  string          // the client's name for the model, for "no such model"

@@ -264,6 +264,30 @@ func TestUnknownEncodingIsAnError(t *testing.T) {
 	}
 }
 
+func TestIDIsSent(t *testing.T) {
+	shared := http.Header{"X-Client-Request-Id": {"theirs"}}
+	var got []string
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		got = r.Header["X-Client-Request-Id"]
+		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+	})
+	client := New(Config{Transport: transport})
+	defer client.Close()
+	for id, want := range map[string]string{"ours": "ours", "": "theirs"} {
+		c, err := client.Do(t.Context(), &Request{URL: "http://model.test", Header: shared, ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Abort()
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("id %q: sent %q", id, got)
+		}
+	}
+	if shared.Get("X-Client-Request-Id") != "theirs" {
+		t.Error("the header of all calls was changed")
+	}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -91,7 +91,7 @@ func (c *Call) send(ctx context.Context, client *Client) error {
 
 // sendOwn makes the call with the client of our own.
 func (c *Call) sendOwn(ctx context.Context, t *http1.Transport, to *http1.Target) error {
-	r := http1.Request{Target: to, Method: c.request.method(), Header: c.request.Header, Body: c.request.Body, Sent: c.watch.sent}
+	r := http1.Request{Target: to, Method: c.request.method(), Header: c.request.Header, ID: c.request.ID, Body: c.request.Body, Sent: c.watch.sent}
 	if err := c.exchange.Do(ctx, t, &r); err != nil {
 		return err
 	}
@@ -139,6 +139,10 @@ func newRequest(ctx context.Context, req *Request, sent func()) (*http.Request, 
 	}
 	if req.Header != nil {
 		r.Header = req.Header
+	}
+	if req.ID != "" {
+		r.Header = r.Header.Clone()
+		r.Header.Set("X-Client-Request-Id", req.ID)
 	}
 	return r, nil
 }

@@ -17,6 +17,7 @@ type Request struct {
 	Target *Target
 	Method string
 	Header http.Header // without Host and what frames the message; values with control characters are an error
+	ID     string      // sent as X-Client-Request-Id, also instead of one in Header; "": none
 	Body   []byte      // must stay unchanged until the exchange is closed; nil: none
 	Sent   func()      // called when all was written, maybe by another goroutine, maybe twice; nil: nobody
 }
@@ -43,6 +44,8 @@ func (r *Request) appendHead(b []byte) ([]byte, error) {
 			}
 		case equalFold(name, "authorization"):
 			auth = ""
+		case r.ID != "" && equalFold(name, "x-client-request-id"):
+			continue
 		case equalFold(name, "host"), equalFold(name, "content-length"), equalFold(name, "transfer-encoding"), equalFold(name, "trailer"):
 			continue
 		}
@@ -55,6 +58,11 @@ func (r *Request) appendHead(b []byte) ([]byte, error) {
 	}
 	if auth != "" {
 		b, _ = appendField(b, "Authorization", []string{auth})
+	}
+	if r.ID != "" {
+		if b, err = appendField(b, "X-Client-Request-Id", []string{r.ID}); err != nil {
+			return nil, err
+		}
 	}
 	if r.Body != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		b = append(b, "Content-Length: "...)

@@ -38,6 +38,8 @@ func TestHead(t *testing.T) {
 			[]string{"POST / HTTP/1.1", "Content-Length: 0", "Host: h", "User-Agent: osiris"}},
 		{"own headers", Request{Target: target(t, "http://[::1]/"), Method: "GET", Header: own},
 			[]string{"GET / HTTP/1.1", "Host: [::1]", "User-Agent: me", "X: a", "X: b"}},
+		{"id", Request{Target: target(t, "http://h/"), Method: "GET", Header: http.Header{"x-client-request-id": {"theirs"}}, ID: "ours"},
+			[]string{"GET / HTTP/1.1", "Host: h", "User-Agent: osiris", "X-Client-Request-Id: ours"}},
 		{"no agent", Request{Target: target(t, "http://h/"), Method: "GET", Header: http.Header{"User-Agent": {""}}},
 			[]string{"GET / HTTP/1.1", "Host: h"}},
 		{"user", Request{Target: target(t, "http://u:p@h/"), Method: "GET"},
