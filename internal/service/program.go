@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
 
 	"github.com/osiris/osiris/internal/config"
 )
@@ -68,6 +69,7 @@ func LoadConfig(name string, o config.Options, std IO) (*config.Config, bool) {
 func Main(ctx context.Context, p Params, std IO) int {
 	p.Stderr = std.Stderr
 	if std.Alone {
+		uuid.EnableRandPool() // ids are made of sixteen times as much randomness at once
 		ctx, stop := context.WithCancel(ctx)
 		var holding sync.WaitGroup
 		holding.Go(func() { holdProcessors(ctx) })

@@ -76,7 +76,7 @@ func (o *output) Chunk(c *protocol.Chunk) error {
 		if !carries(c) && len(o.buf) < holdMost {
 			return nil
 		}
-		if err := o.open(); err != nil {
+		if err := o.tell(); err != nil {
 			return err
 		}
 	}
@@ -118,9 +118,7 @@ func (o *output) Answer(body []byte) error {
 	if cap(answer.Body) > cap(o.buf) {
 		o.buf = answer.Body[:0]
 	}
-	if err := o.open(); err != nil {
-		return err
-	}
+	o.open() // nobody waits for a first token
 	return o.sent(o.to.Answer(answer.Body))
 }
 
@@ -153,19 +151,24 @@ func (o *output) end() error {
 		return unfinished(errUnfinished)
 	}
 	if !o.opened {
-		if err := o.open(); err != nil {
+		if err := o.tell(); err != nil {
 			return err
 		}
 	}
 	return o.flush()
 }
 
-// open tells that the first of the answer is about to leave.
-func (o *output) open() error {
+// open notes that the first of the answer is about to leave.
+func (o *output) open() {
 	o.opened = true
 	o.chat.Body = nil // no other target may answer any more
 	o.first = time.Since(o.began)
 	o.timing.Model = o.first
+}
+
+// tell opens the answer, and says so to whoever reads it piece by piece.
+func (o *output) tell() error {
+	o.open()
 	return o.sent(o.to.Opened(o.timing))
 }
 

@@ -165,7 +165,7 @@ func TestOutputWholeAnswer(t *testing.T) {
 			if !bytes.Contains(said, []byte(`"content":"Hello"`)) || !bytes.Contains(said, []byte(`"id":"chatcmpl-1"`)) {
 				t.Errorf("emitted answer %q, chunks %q", r.answer, r.chunks)
 			}
-			if stream == (len(r.answer) > 0) || len(r.opened) != 1 {
+			if stream == (len(r.answer) > 0) || stream != (len(r.opened) == 1) {
 				t.Errorf("answer of %d bytes, opened %d times", len(r.answer), len(r.opened))
 			}
 			if err := o.Answer([]byte(wholeAnswer)); err == nil {

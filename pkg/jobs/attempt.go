@@ -64,8 +64,8 @@ func (a *Attempt) Number() uint32 { return a.number }
 // Queued is how long the job waited for this attempt, by the broker's clock.
 func (a *Attempt) Queued() time.Duration { return a.queued }
 
-// Opened tells when the model said its first token; it travels with what is
-// emitted next.
+// Opened tells when the model said its first token, before the first Chunk; it travels
+// with what is emitted next.
 func (a *Attempt) Opened(t Timing) error {
 	var buf [64]byte
 	return a.emit(Opened, t.encode(buf[:0]), patient)

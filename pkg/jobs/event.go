@@ -14,7 +14,7 @@ type EventKind uint8
 // on the wire: none may change.
 const (
 	Started   EventKind = 1 // a worker took the job
-	Opened    EventKind = 2 // the model said its first token
+	Opened    EventKind = 2 // the model said the first token of an answer that comes in chunks
 	Chunk     EventKind = 3 // ready-made server-sent events
 	Answer    EventKind = 4 // one whole completion
 	Done      EventKind = 6 // the answer is complete
