@@ -20,8 +20,8 @@ const (
 	leastGarbage = 20 // percent of the memory in use
 	mostGarbage  = 100
 
-	costly = 0.07  // of the program's processor time goes to collecting, costlyTimes in a row: more garbage.
-	cheap  = 0.025 // Less goes there: less garbage.
+	costly = 0.045 // of the program's processor time goes to collecting, costlyTimes in a row: more garbage.
+	cheap  = 0.02  // Less goes there: less garbage. Below half of costly, or the number would go to and fro.
 
 	costlyTimes = 3 // many streams that begin at once take no longer
 

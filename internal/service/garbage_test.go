@@ -13,7 +13,7 @@ func TestGarbageFollowsItsCost(t *testing.T) {
 	const s = time.Second
 	costly := collecting{length: s, used: s, cost: s / 10, cycles: 4}
 	little := collecting{length: s, used: s, cost: s / 100, cycles: 4}
-	medium := collecting{length: s, used: s, cost: s / 20, cycles: 4}
+	medium := collecting{length: s, used: s, cost: s / 30, cycles: 4}
 	for name, c := range map[string]struct {
 		now  int
 		c    []collecting
