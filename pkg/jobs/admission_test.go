@@ -3,7 +3,6 @@ package jobs
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/protocol"
 )
@@ -14,10 +13,10 @@ func TestQueueFull(t *testing.T) {
 		var streams []*Stream
 		for range 5 {
 			s := r.submit(cl, newJob("{}"))
-			within(t, 5*time.Second, "stored", s.Stored)
+			within(t, patience, "stored", s.Stored)
 			streams = append(streams, s)
 		}
-		res := collect(r.submit(cl, newJob("{}")), 5*time.Second)
+		res := collect(r.submit(cl, newJob("{}")), patience)
 		if res.failed == nil || res.failed.Status != 503 || res.failed.RetryAfter <= 0 {
 			t.Fatalf("%+v", res)
 		}
@@ -28,7 +27,7 @@ func TestQueueFull(t *testing.T) {
 		}
 		r.worker(5, say("x"))
 		for _, s := range streams {
-			if res := collect(s, 5*time.Second); res.text != "x" {
+			if res := collect(s, patience); res.text != "x" {
 				t.Fatalf("%+v", res)
 			}
 		}
@@ -39,7 +38,7 @@ func TestDepthIsAdmission(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.clientWith(ClientConfig{MaxWaiting: 3})
 		var refused *protocol.Error
-		within(t, 10*time.Second, "refusal", func() bool {
+		within(t, patience, "refusal", func() bool {
 			s, err := cl.Submit(t.Context(), newJob("{}"))
 			if err == nil {
 				t.Cleanup(s.Close)

@@ -144,7 +144,7 @@ func TestBatchCancel(t *testing.T) {
 		}
 		select {
 		case <-told:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Error("nobody was told")
 		}
 		got.Object.Status = protocol.BatchCompleted
@@ -160,7 +160,7 @@ func TestBatchCancel(t *testing.T) {
 
 func mustTake(t *testing.T, c *Conn) *Run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	run, err := c.TakeRun(ctx)
 	if err != nil {
@@ -252,7 +252,7 @@ func TestLineResults(t *testing.T) {
 			t.Fatal(err)
 		}
 		var next uint64
-		within(t, 10*time.Second, "all are read", func() bool { // a replica may be a moment behind
+		within(t, patience, "all are read", func() bool { // a replica may be a moment behind
 			seen := map[int]bool{}
 			var err error
 			next, err = r.connect().LineResults(ctx, "acme", batch, 0, true, func(l LineResult) error {
@@ -274,7 +274,7 @@ func TestLineResults(t *testing.T) {
 		if _, err := r.conn.PutResult(ctx, "acme", batch, "301", &Result{Status: Cancelled}, 0); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 10*time.Second, "the new one alone is read", func() bool {
+		within(t, patience, "the new one alone is read", func() bool {
 			var got []int
 			_, err := r.conn.LineResults(ctx, "acme", batch, next, false, func(l LineResult) error { got = append(got, l.Line); return nil })
 			return err == nil && slices.Equal(got, []int{301})
@@ -282,7 +282,7 @@ func TestLineResults(t *testing.T) {
 		if err := r.conn.PurgeLineResults(ctx, "acme", batch); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 10*time.Second, "nothing is left", func() bool {
+		within(t, patience, "nothing is left", func() bool {
 			left := 0
 			_, err := r.conn.LineResults(ctx, "acme", batch, 0, false, func(LineResult) error { left++; return nil })
 			return err == nil && left == 0
@@ -314,11 +314,11 @@ func TestRevokeLines(t *testing.T) {
 			}
 			return len(queued)
 		}
-		within(t, 10*time.Second, "all are queued", func() bool { return count(batch) >= 5 && count(other) >= 1 })
+		within(t, patience, "all are queued", func() bool { return count(batch) >= 5 && count(other) >= 1 })
 		if err := r.client().RevokeLines(t.Context(), "acme", batch); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 10*time.Second, "the batch's are gone, the other's is not", func() bool {
+		within(t, patience, "the batch's are gone, the other's is not", func() bool {
 			id, _ := LineID(other, 1, 0)
 			queued, err := r.conn.LinesQueued(t.Context(), "acme", other)
 			_, there := queued[id]
@@ -360,13 +360,13 @@ func TestLargeLineLeavesNothing(t *testing.T) {
 		j := newJob(`{"x":"` + strings.Repeat("x", 3<<20) + `"}`)
 		j.Class, j.Stream, j.Keep = Batch, false, &Keep{Batch: batch, Line: 1}
 		s := r.submit(cl, j)
-		for e, err := s.Next(30 * time.Second); e.Kind != Done; e, err = s.Next(30 * time.Second) {
+		for e, err := s.Next(patience); e.Kind != Done; e, err = s.Next(patience) {
 			if err != nil || e.Kind == Failed {
 				t.Fatal(e.Kind, err)
 			}
 		}
 		s.Close()
-		within(t, 10*time.Second, "the body is gone", func() bool {
+		within(t, patience, "the body is gone", func() bool {
 			left := 0
 			err := r.conn.eachSubject(t.Context(), r.conn.n.bodiesStream(), r.conn.n.bodiesFilter(), func(string) { left++ })
 			return err == nil && left == 0

@@ -90,7 +90,7 @@ func TestBodySurvivesRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		n.RestartAll(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), election)
 		defer cancel()
 		got, err := c.loadBody(ctx, ref)
 		if err != nil || !bytes.Equal(got, body) {

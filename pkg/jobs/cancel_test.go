@@ -12,7 +12,7 @@ func TestCancel(t *testing.T) {
 	for name, leaveAt := range map[string]func(t *testing.T, r *rig, s *Stream, start func()){
 		"before the ack": func(*testing.T, *rig, *Stream, func()) {},
 		"queued": func(t *testing.T, _ *rig, s *Stream, _ func()) {
-			within(t, 5*time.Second, "stored", s.Stored)
+			within(t, patience, "stored", s.Stored)
 		},
 		"before the first token": func(t *testing.T, _ *rig, s *Stream, start func()) {
 			start()
@@ -44,8 +44,8 @@ func TestCancel(t *testing.T) {
 					t.Fatalf("after close: %v", err)
 				}
 				r.empty()
-				within(t, time.Second, "worker stopped", func() bool { return h.running.Load() == 0 })
-				within(t, time.Second, "client forgot the job", func() bool { return cl.Active() == 0 })
+				within(t, promised, "worker stopped", func() bool { return h.running.Load() == 0 })
+				within(t, promised, "client forgot the job", func() bool { return cl.Active() == 0 })
 				if h.ended.Load() > 0 {
 					if u := r.usage(1)[0]; u.Status != StatusCancelled || u.Usage.PromptTokens != 7 {
 						t.Fatalf("usage %+v", u)
@@ -59,7 +59,7 @@ func TestCancel(t *testing.T) {
 func awaitEvent(t *testing.T, s *Stream, kind EventKind) {
 	t.Helper()
 	for {
-		e, err := s.Next(10 * time.Second)
+		e, err := s.Next(patience)
 		if err != nil {
 			t.Fatalf("waiting for event %d: %v", kind, err)
 		}
@@ -87,7 +87,7 @@ func TestCancelOvertakesJob(t *testing.T) {
 		if err := r.conn.flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.text != "x" { // the worker has seen the message
+		if res := collect(r.submit(cl, newJob("{}")), patience); res.text != "x" { // the worker has seen the message
 			t.Fatalf("%+v", res)
 		}
 		r.submit(cl, j)
@@ -99,7 +99,7 @@ func TestStreamsEndWithTheClient(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		s := r.submit(cl, newJob("{}"))
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		ended := make(chan error, 1)
 		go func() {
 			_, err := s.Next(time.Minute)

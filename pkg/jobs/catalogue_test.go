@@ -146,7 +146,7 @@ func TestCatalogueSurvivesRestarts(t *testing.T) {
 		if err := worker.PublishModels(t.Context(), PoolModels{Pool: "q", Models: []Model{{ID: "m1"}}}); err != nil {
 			t.Fatal(err)
 		}
-		awaitPoolWithin(t, cat, "m1", "q", 10*time.Second)
+		awaitPoolWithin(t, cat, "m1", "q", election)
 		awaitPool(t, cat, "m0", "p")
 	})
 }
@@ -170,7 +170,7 @@ func TestCatalogueSurvivesEachNode(t *testing.T) {
 	}
 	for i := range n.Nodes() {
 		n.Kill(i)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), election)
 		model := fmt.Sprintf("m%d", i)
 		if err := worker.PublishModels(ctx, PoolModels{Pool: "p", Models: []Model{{ID: model}}}); err != nil {
 			t.Fatalf("publish without node %d: %v", i, err)
@@ -178,7 +178,7 @@ func TestCatalogueSurvivesEachNode(t *testing.T) {
 		cancel()
 		var wg sync.WaitGroup
 		for _, cat := range cats {
-			wg.Go(func() { awaitModel(t, cat, model, 10*time.Second) })
+			wg.Go(func() { awaitModel(t, cat, model, election) })
 		}
 		wg.Wait()
 		n.Restart(t, i)

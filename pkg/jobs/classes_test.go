@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 func TestNeverMoreJobsThanSlots(t *testing.T) {
@@ -26,7 +25,7 @@ func TestNeverMoreJobsThanSlots(t *testing.T) {
 		for range 300 {
 			s := r.submit(cl, newJob("{}"))
 			wg.Go(func() {
-				if res := collect(s, 20*time.Second); res.text != "x" {
+				if res := collect(s, patience); res.text != "x" {
 					t.Errorf("%+v", res)
 				}
 			})
@@ -54,9 +53,9 @@ func TestClasses(t *testing.T) {
 			j.Class = []Class{Batch, Background}[i%2]
 			r.submit(cl, j)
 		}
-		within(t, 5*time.Second, "batch jobs in the unreserved slots", func() bool { return batch.running.Load() == 2 })
+		within(t, patience, "batch jobs in the unreserved slots", func() bool { return batch.running.Load() == 2 })
 		for range 20 {
-			if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.text != "quick" {
+			if res := collect(r.submit(cl, newJob("{}")), patience); res.text != "quick" {
 				t.Fatalf("%+v", res)
 			}
 		}
@@ -76,7 +75,7 @@ func TestOneSlotServesAllClasses(t *testing.T) {
 			j.Class = Class(i % 3)
 			s := r.submit(cl, j)
 			wg.Go(func() {
-				if res := collect(s, 30*time.Second); res.text != "x" {
+				if res := collect(s, patience); res.text != "x" {
 					t.Errorf("class %s: %+v", j.Class, res)
 				}
 			})

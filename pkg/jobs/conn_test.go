@@ -34,7 +34,7 @@ func TestConfigReportsEveryFault(t *testing.T) {
 
 func TestConnectReturnsAtOnceWhenRefused(t *testing.T) {
 	srv := startServer(t, &server.Options{Username: "u", Password: "p"})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), election)
 	defer cancel()
 	_, err := Connect(ctx, Config{URL: srv.ClientURL(), User: "u", Password: "wrong"})
 	if !errors.Is(err, nats.ErrAuthorization) {
@@ -110,7 +110,7 @@ func TestConnectToADomain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "key accepted", 2*time.Second, func() bool { _, err := ring.Authenticate([]byte(secret)); return err == nil })
+	within(t, promised, "key accepted", func() bool { _, err := ring.Authenticate([]byte(secret)); return err == nil })
 	if keys, err := c.Keys(t.Context()); err != nil || len(keys) != 1 {
 		t.Errorf("keys: %v, %v", keys, err)
 	}
@@ -188,14 +188,14 @@ func TestReadyFollowsTheConnection(t *testing.T) {
 		for i := range n.Nodes() {
 			n.Kill(i)
 		}
-		await(t, "ready reports the outage", 5*time.Second, func() bool { return c.Ready() != nil })
+		within(t, patience, "ready reports the outage", func() bool { return c.Ready() != nil })
 		if n.Nodes() == 1 { // what is published into an outage is refused, not kept for later
 			if err := c.nc.Publish("x", []byte("y")); !errors.Is(err, nats.ErrReconnectBufExceeded) {
 				t.Errorf("publish during an outage: %v", err)
 			}
 		}
 		n.RestartAll(t)
-		await(t, "ready again", 10*time.Second, func() bool { return c.Ready() == nil })
+		within(t, election, "ready again", func() bool { return c.Ready() == nil })
 	})
 }
 

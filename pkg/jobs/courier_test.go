@@ -100,14 +100,14 @@ func (r *rig) notify(tenant, event, object string) {
 // handedOut waits until no event is left to hand out.
 func (r *rig) handedOut() {
 	r.t.Helper()
-	within(r.t, 20*time.Second, "events handed out", func() bool { return r.drained(r.conn.n.noticesStream()) })
+	within(r.t, patience, "events handed out", func() bool { return r.drained(r.conn.n.noticesStream()) })
 }
 
 // delivered waits until nothing is left to hand out or to deliver.
 func (r *rig) delivered() {
 	r.t.Helper()
 	r.handedOut()
-	within(r.t, 20*time.Second, "deliveries gone", func() bool { return r.drained(r.conn.n.deliveriesStream()) })
+	within(r.t, patience, "deliveries gone", func() bool { return r.drained(r.conn.n.deliveriesStream()) })
 }
 
 func (r *rig) drained(stream string) bool {
@@ -206,7 +206,7 @@ func TestBackgroundJobIsTold(t *testing.T) {
 			return Outcome{FinishReason: "stop"}, a.Answer([]byte(`{}`))
 		})
 		want := map[string]string{cancelled: NoticeChatCancelled, good: NoticeChatCompleted, bad: NoticeChatFailed}
-		within(t, 20*time.Second, "three events", func() bool { _, fates := b.got(); return len(fates) == 3 })
+		within(t, patience, "three events", func() bool { _, fates := b.got(); return len(fates) == 3 })
 		r.empty()
 		r.delivered()
 		posts, _ := b.got()
@@ -309,7 +309,7 @@ func TestDeliveryIsGivenUpUntried(t *testing.T) {
 		<-busy
 		k.skew.Store(int64(deliveryAge)) // whatever comes now is four days old
 		r.notify("acme", NoticeBatchCompleted, "batch_2")
-		within(t, 10*time.Second, "given up", func() bool {
+		within(t, patience, "given up", func() bool {
 			_, fates := b.got()
 			return slices.Equal(fates, []Fate{FateFailed})
 		})
@@ -384,7 +384,7 @@ func TestDeletedWebhookIsLeftAlone(t *testing.T) {
 		b := mailbox{answer: failed}
 		r.courier(&b, 300*time.Millisecond, time.Hour)
 		r.notify("acme", NoticeBatchCompleted, "batch_1")
-		within(t, 10*time.Second, "first attempt failed", func() bool { _, fates := b.got(); return len(fates) == 1 })
+		within(t, patience, "first attempt failed", func() bool { _, fates := b.got(); return len(fates) == 1 })
 		if got, err := r.conn.DeleteWebhook(t.Context(), w.ID); err != nil || got.ID != w.ID {
 			t.Fatalf("delete: %v", err)
 		}
@@ -410,7 +410,7 @@ func TestGoneReceiverIsSwitchedOff(t *testing.T) {
 		r.courier(&b)
 		r.notify("acme", NoticeBatchCompleted, "batch_1")
 		r.delivered()
-		within(t, 10*time.Second, "switched off", func() bool {
+		within(t, patience, "switched off", func() bool {
 			all, err := r.conn.Webhooks(t.Context())
 			return err == nil && len(all) == 1 && !all[0].Disabled.IsZero()
 		})
@@ -462,7 +462,7 @@ func TestSlowEndpointDelaysNobody(t *testing.T) {
 		}
 		r.notify("acme", NoticeBatchCompleted, "batch_1")
 		r.notify("umbrella", NoticeBatchCompleted, "batch_1")
-		within(t, 10*time.Second, "others delivered", func() bool {
+		within(t, patience, "others delivered", func() bool {
 			posts, _ := b.got()
 			return slices.ContainsFunc(posts, func(d Delivery) bool { return d.Webhook.ID == good.ID }) &&
 				slices.ContainsFunc(posts, func(d Delivery) bool { return d.Webhook.ID == foreign.ID })
@@ -490,7 +490,7 @@ func TestTestOfAWebhook(t *testing.T) {
 			return Receipt{Status: 503, Took: 12 * time.Millisecond, Fault: "answered with status 503"}
 		}}
 		r.courier(&b)
-		long, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		long, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		got, err := r.conn.TestWebhook(long, w.ID)
 		if want := (Receipt{Status: 503, Took: 12 * time.Millisecond, Fault: "answered with status 503"}); err != nil || got != want {
@@ -521,7 +521,7 @@ func TestCourierMendsItsStreams(t *testing.T) {
 			}
 		}
 		r.notify("acme", NoticeBatchCompleted, "batch_1")
-		within(t, 30*time.Second, "delivered", func() bool { _, fates := b.got(); return len(fates) == 1 })
+		within(t, patience, "delivered", func() bool { _, fates := b.got(); return len(fates) == 1 })
 	})
 }
 
@@ -533,10 +533,10 @@ func TestDeliverySurvivesTheBroker(t *testing.T) {
 	b := mailbox{answer: func(_ context.Context, _ *Delivery, attempt int) Receipt { return Receipt{Delivered: attempt == 2} }}
 	r.courier(&b, slices.Repeat([]time.Duration{2 * time.Second}, 10)...)
 	r.notify("acme", NoticeBatchCompleted, "batch_1")
-	within(t, 10*time.Second, "first attempt failed", func() bool { _, fates := b.got(); return len(fates) == 1 })
+	within(t, patience, "first attempt failed", func() bool { _, fates := b.got(); return len(fates) == 1 })
 	r.nats.Kill(0)
 	r.nats.Restart(t, 0)
-	within(t, 30*time.Second, "delivered", func() bool {
+	within(t, patience, "delivered", func() bool {
 		_, fates := b.got()
 		return slices.Equal(fates, []Fate{FateRetried, FateDelivered})
 	})

@@ -13,13 +13,13 @@ func TestDeadlineInTheQueue(t *testing.T) {
 		j := newJob("{}")
 		j.Timeout = 300 * time.Millisecond
 		s := r.submit(cl, j)
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		<-time.After(400 * time.Millisecond)
 		r.worker(1, func(context.Context, *Attempt) (Outcome, error) {
 			t.Error("a job past its deadline was started")
 			return Outcome{}, nil
 		})
-		if res := collect(s, 5*time.Second); res.failed == nil || res.failed.Status != 504 {
+		if res := collect(s, patience); res.failed == nil || res.failed.Status != 504 {
 			t.Fatalf("%+v", res)
 		}
 		r.empty()
@@ -42,7 +42,7 @@ func TestDeadlineWhileRunning(t *testing.T) {
 			}
 			j = newJob("{}")
 		}
-		within(t, 5*time.Second, "usage of the job that ran", func() bool {
+		within(t, patience, "usage of the job that ran", func() bool {
 			all := r.usage(1)
 			return slices.ContainsFunc(all, func(u UsageRecord) bool {
 				return u.Job == j.ID.String() && u.Status == StatusFailed && u.Usage.PromptTokens == 7
@@ -66,7 +66,7 @@ func TestDeadlineByTheBrokersClock(t *testing.T) {
 			status int
 		}{{0, 0}, {time.Hour, 504}, {-time.Hour, 0}} { // the job's timeout is a minute
 			k.skew.Store(int64(c.skew))
-			res := collect(r.submit(cl, newJob("{}")), 5*time.Second)
+			res := collect(r.submit(cl, newJob("{}")), patience)
 			if (res.failed != nil) != (c.status != 0) || (res.failed != nil && res.failed.Status != c.status) {
 				t.Fatalf("broker ahead by %s: %+v", c.skew, res)
 			}

@@ -92,10 +92,10 @@ func TestSilentBrokerBlamesNobody(t *testing.T) {
 		<-time.After(hopelessAfter + time.Second)
 		close(goOn)
 		way.mu.Unlock()
-		if res := collect(streamed, 20*time.Second); res.failed != nil {
+		if res := collect(streamed, patience); res.failed != nil {
 			t.Errorf("stream: %+v", res)
 		}
-		if res := collect(plain, 20*time.Second); res.failed != nil || res.text != "x" {
+		if res := collect(plain, patience); res.failed != nil || res.text != "x" {
 			t.Errorf("answer: %+v", res)
 		}
 		if got := cl.workers.deaths(); got != 0 {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -27,7 +26,7 @@ func (l remedyLog) Write(p []byte) (int, error) {
 // TestNoJetStream holds that a server without JetStream is not waited for in silence.
 func TestNoJetStream(t *testing.T) {
 	srv := startPlain(t, &server.Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ctx, said := context.WithCancelCause(ctx)
 	defer said(nil)

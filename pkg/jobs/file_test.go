@@ -194,11 +194,11 @@ func TestFileExpires(t *testing.T) {
 		if _, err := c.File(t.Context(), "acme", f.ID); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 10*time.Second, "expired", func() bool {
+		within(t, patience, "expired", func() bool {
 			_, err := c.File(t.Context(), "acme", f.ID)
 			return errors.Is(err, ErrNoFile)
 		})
-		within(t, 10*time.Second, "entry removed", func() bool {
+		within(t, patience, "entry removed", func() bool {
 			used, err := c.FilesUsed(t.Context(), "acme")
 			return err == nil && used == 0
 		})

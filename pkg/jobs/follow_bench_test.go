@@ -5,7 +5,6 @@ import (
 	"io"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -48,7 +47,7 @@ func BenchmarkReplay(b *testing.B) {
 					b.Fatal(err)
 				}
 				for err == nil {
-					_, err = p.Next(10 * time.Second)
+					_, err = p.Next(patience)
 				}
 				if !errors.Is(err, io.EOF) {
 					b.Fatal(err)

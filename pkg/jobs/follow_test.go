@@ -85,14 +85,14 @@ func TestFollow(t *testing.T) {
 		goOn := make(chan struct{})
 		j := keptStreamJob()
 		live := r.submit(front, j)
-		within(t, 5*time.Second, "stored", live.Stored)
+		within(t, patience, "stored", live.Stored)
 		var wg sync.WaitGroup
 		all := spoken(words)
 		read := func(when string, cl *Client, after int) {
 			p := r.follow(cl, j, uint64(after))
 			wg.Go(func() {
 				defer p.Close()
-				res := gather(p, 20*time.Second)
+				res := gather(p, patience)
 				if res.text != suffix(all, after) || res.failed != nil || res.err != nil || res.kinds[len(res.kinds)-1] != Done || res.done.FinishReason != "stop" {
 					t.Errorf("%s, after %d: %+v", when, after, res)
 				}
@@ -107,7 +107,7 @@ func TestFollow(t *testing.T) {
 			read("running", []*Client{front, other}[after%2], after)
 		}
 		close(goOn)
-		if res := collect(live, 10*time.Second); res.failed != nil || res.err != nil {
+		if res := collect(live, patience); res.failed != nil || res.err != nil {
 			t.Fatalf("live: %+v", res)
 		}
 		wg.Wait()
@@ -129,19 +129,19 @@ func TestFollowAcrossWorkers(t *testing.T) {
 		j := keptStreamJob()
 		s := r.submit(cl, j)
 		awaitEvent(t, s, Chunk)
-		within(t, 5*time.Second, "text stored", func() bool { return len(r.replayed(j.ID)) == 2 })
+		within(t, patience, "text stored", func() bool { return len(r.replayed(j.ID)) == 2 })
 		reads := r.follow(other, j, 0)
-		if e, err := reads.Next(10 * time.Second); err != nil || e.Kind != Chunk || e.Number != 1 {
+		if e, err := reads.Next(patience); err != nil || e.Kind != Chunk || e.Number != 1 {
 			t.Fatalf("%+v, %v", e, err)
 		}
 		waits := r.follow(other, j, 1)
 		r.worker(1, sayWords(3, -1, nil))
 		first.conn.nc.Close() // as kill -9 does
 		fresh := r.follow(other, j, 0)
-		if res := gather(reads, 30*time.Second); res.failed == nil || res.text != "" || !strings.Contains(res.failed.Message, "GET /v1/chat/completions/chatcmpl-"+j.ID.String()) {
+		if res := gather(reads, patience); res.failed == nil || res.text != "" || !strings.Contains(res.failed.Message, "GET /v1/chat/completions/chatcmpl-"+j.ID.String()) {
 			t.Errorf("who had read: %+v", res)
 		}
-		if res := gather(waits, 30*time.Second); res.failed == nil || res.text != "" {
+		if res := gather(waits, patience); res.failed == nil || res.text != "" {
 			t.Errorf("who had one event: %+v", res)
 		}
 		got := r.resultOf(j)
@@ -153,17 +153,17 @@ func TestFollowAcrossWorkers(t *testing.T) {
 			fmt.Fprintf(&numbered, "id: %d\n%s", attemptEvents+i+1, w)
 		}
 		want := numbered.String()
-		if res := gather(fresh, 10*time.Second); res.text != want || res.failed != nil {
+		if res := gather(fresh, patience); res.text != want || res.failed != nil {
 			t.Errorf("who came when the first was gone: %+v", res)
 		}
-		if res := gather(r.follow(other, j, 0), 10*time.Second); res.text != want || res.failed != nil {
+		if res := gather(r.follow(other, j, 0), patience); res.text != want || res.failed != nil {
 			t.Errorf("who comes later: %+v", res)
 		}
-		if res := gather(r.follow(other, j, attemptEvents+2), 10*time.Second); !strings.HasSuffix(want, res.text) || strings.Count(res.text, "id:") != 2 || res.failed != nil {
+		if res := gather(r.follow(other, j, attemptEvents+2), patience); !strings.HasSuffix(want, res.text) || strings.Count(res.text, "id:") != 2 || res.failed != nil {
 			t.Errorf("who had some of the second: %+v", res)
 		}
 		for _, after := range []uint64{1, 2, 500} { // live readers may have had more than was stored
-			if res := gather(r.follow(other, j, after), 10*time.Second); res.failed == nil || res.text != "" {
+			if res := gather(r.follow(other, j, after), patience); res.failed == nil || res.text != "" {
 				t.Errorf("who had %d of the first: %+v", after, res)
 			}
 		}
@@ -178,7 +178,7 @@ func TestFollowSlowly(t *testing.T) {
 		cl := r.client()
 		j := keptStreamJob()
 		s := r.submit(cl, j)
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		slow, deaf := r.follow(cl, j, 0), r.follow(cl, j, 0)
 		deaf.feed.deafen()
 		word := strings.Repeat("x", long)
@@ -190,7 +190,7 @@ func TestFollowSlowly(t *testing.T) {
 			}
 			return Outcome{}, a.Chunk([]byte(event("", "stop")))
 		})
-		if res := collect(s, 20*time.Second); res.failed != nil || res.err != nil {
+		if res := collect(s, patience); res.failed != nil || res.err != nil {
 			t.Fatalf("live: %+v", res.failed)
 		}
 		slow.mu.Lock()
@@ -203,7 +203,7 @@ func TestFollowSlowly(t *testing.T) {
 			t.Errorf("a slow reader holds %d bytes", size)
 		}
 		for name, p := range map[string]*Replay{"slow": slow, "deaf": deaf} {
-			res := gather(p, 20*time.Second)
+			res := gather(p, patience)
 			n := uint64(0)
 			for line := range strings.Lines(res.text) {
 				if id, ok := strings.CutPrefix(line, "id: "); ok {
@@ -227,7 +227,7 @@ func TestFollowJSON(t *testing.T) {
 		j.Stream = false
 		var readers []*Replay
 		s := r.submit(cl, j)
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		readers = append(readers, r.follow(cl, j, 0), r.follow(cl, j, 7))
 		goOn := make(chan struct{})
 		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
@@ -236,12 +236,12 @@ func TestFollowJSON(t *testing.T) {
 		})
 		awaitEvent(t, s, Started)
 		readers = append(readers, r.follow(cl, j, 0))
-		within(t, 5*time.Second, "in progress", func() bool { return r.kept(cl, j).Status == KeptRunning })
+		within(t, patience, "in progress", func() bool { return r.kept(cl, j).Status == KeptRunning })
 		close(goOn)
 		r.resultOf(j)
 		readers = append(readers, r.follow(cl, j, 0), r.follow(cl, j, 7))
 		for i, p := range readers {
-			if res := gather(p, 10*time.Second); res.text != `{"x":1}` || !slices.Equal(res.kinds, []EventKind{Answer, Done}) || res.done.FinishReason != "stop" {
+			if res := gather(p, patience); res.text != `{"x":1}` || !slices.Equal(res.kinds, []EventKind{Answer, Done}) || res.done.FinishReason != "stop" {
 				t.Errorf("reader %d: %+v", i, res)
 			}
 		}
@@ -284,7 +284,7 @@ func TestFollowAgedEvents(t *testing.T) {
 				}
 				continue
 			}
-			if res := gather(p, 10*time.Second); res.text != c.want || res.failed != nil || res.err != nil {
+			if res := gather(p, patience); res.text != c.want || res.failed != nil || res.err != nil {
 				t.Errorf("%s: %+v", name, res)
 			}
 			p.Close()
@@ -326,7 +326,7 @@ func TestFollowEndsByTheResult(t *testing.T) {
 				if early {
 					r.conclude(j, &c.result)
 				}
-				res := gather(p, 10*time.Second)
+				res := gather(p, patience)
 				if res.text != c.text || res.err != nil || (res.failed == nil) != (c.failed == "") || res.failed != nil && res.failed.Code != c.failed {
 					t.Errorf("%s, early %t: %+v", name, early, res)
 				}
@@ -390,7 +390,7 @@ func TestFollowTheNewestAttempt(t *testing.T) {
 		}
 		p := r.follow(cl, j, 0)
 		for {
-			e, err := p.Next(10 * time.Second)
+			e, err := p.Next(patience)
 			if err != nil {
 				t.Fatal(err)
 			}

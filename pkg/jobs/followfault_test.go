@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
@@ -49,7 +48,7 @@ func TestFollowOverRestarts(t *testing.T) {
 			n.Restart(t, i)
 			say()
 		}
-		within(t, 30*time.Second, "connected again", func() bool { return front.conn.Ready() == nil && other.conn.Ready() == nil })
+		within(t, election, "connected again", func() bool { return front.conn.Ready() == nil && other.conn.Ready() == nil })
 		say()
 		close(next)
 		all := spoken(said)
@@ -58,7 +57,7 @@ func TestFollowOverRestarts(t *testing.T) {
 			if i == 2 {
 				after = 2
 			}
-			if res := gather(p, 30*time.Second); res.text != suffix(all, after) || res.failed != nil || res.err != nil {
+			if res := gather(p, election); res.text != suffix(all, after) || res.failed != nil || res.err != nil {
 				t.Errorf("reader %d: %+v", i, res)
 			}
 		}
@@ -81,9 +80,9 @@ func TestFollowLargeEvents(t *testing.T) {
 		all = append(all, fmt.Sprintf("id: %d\n%s", len(words)+1, event("", "stop")))
 		j := keptStreamJob()
 		s := r.submit(cl, j)
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		check := func(when string, p *Replay, after int) {
-			if res := gather(p, 30*time.Second); res.text != suffix(all, after) || res.failed != nil || res.err != nil {
+			if res := gather(p, patience); res.text != suffix(all, after) || res.failed != nil || res.err != nil {
 				t.Errorf("%s, after %d: %d bytes instead of %d, %v, %v", when, after, len(res.text), len(suffix(all, after)), res.failed, res.err)
 			}
 		}
@@ -96,7 +95,7 @@ func TestFollowLargeEvents(t *testing.T) {
 			}
 			return Outcome{}, a.Chunk([]byte(event("", "stop")))
 		})
-		if res := collect(s, 20*time.Second); res.text != suffix(all, 0) {
+		if res := collect(s, patience); res.text != suffix(all, 0) {
 			t.Fatalf("live: %d bytes, %v, %v", len(res.text), res.failed, res.err)
 		}
 		for after, p := range live {

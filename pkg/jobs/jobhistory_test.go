@@ -15,7 +15,7 @@ import (
 // is stored a moment after a client has its answer.
 func (r *rig) historyOf(id ID, want JobState) *JobHistory {
 	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		h, err := r.conn.JobHistory(r.t.Context(), id)
 		if err == nil && h.State == want {
@@ -54,7 +54,7 @@ func TestJobHistory(t *testing.T) {
 			t.Errorf("running: %+v", h.Running)
 		}
 		close(goOn)
-		if got := collect(s, 20*time.Second); got.err != nil || got.failed != nil {
+		if got := collect(s, patience); got.err != nil || got.failed != nil {
 			t.Fatalf("%+v", got)
 		}
 		h = r.historyOf(waiting.ID, StateFinished)
@@ -80,13 +80,13 @@ func TestRetryJob(t *testing.T) {
 		})
 		kept := newJob("{}")
 		kept.Keep = &Keep{}
-		collect(r.submit(cl, kept), 20*time.Second)
+		collect(r.submit(cl, kept), patience)
 		before := r.historyOf(kept.ID, StateFailed)
 		if before.Result == nil || before.Result.Error.Code != "bad" || !before.Kept {
 			t.Fatalf("failed: %+v", before)
 		}
 		plain := newJob("{}")
-		collect(r.submit(cl, plain), 20*time.Second)
+		collect(r.submit(cl, plain), patience)
 		r.historyOf(plain.ID, StateFailed)
 		if err := r.conn.RetryJob(t.Context(), plain.ID); !errors.Is(err, ErrNotKept) {
 			t.Errorf("retry of a plain job: %v", err)
@@ -106,7 +106,7 @@ func TestRetryJob(t *testing.T) {
 		fail = true
 		hidden := newJob("{}") // kept for its idempotency key alone
 		hidden.Keep = &Keep{Hidden: true, Repeat: true}
-		collect(r.submit(cl, hidden), 20*time.Second)
+		collect(r.submit(cl, hidden), patience)
 		r.historyOf(hidden.ID, StateFailed)
 		fail = false
 		if err := r.conn.RetryJob(t.Context(), hidden.ID); err != nil {
@@ -153,7 +153,7 @@ func TestCancelJob(t *testing.T) {
 		if err := operator.CancelJob(t.Context(), queued.ID); err != nil {
 			t.Fatal(err)
 		}
-		if got := collect(s, 20*time.Second); got.failed == nil || got.failed.Code != "cancelled" {
+		if got := collect(s, patience); got.failed == nil || got.failed.Code != "cancelled" {
 			t.Errorf("queued: %+v", got)
 		}
 		hidden := newJob("{}")
@@ -163,7 +163,7 @@ func TestCancelJob(t *testing.T) {
 		if err := operator.CancelJob(t.Context(), hidden.ID); err != nil {
 			t.Fatal(err)
 		}
-		if got := collect(s, 20*time.Second); got.failed == nil || got.failed.Code != "cancelled" {
+		if got := collect(s, patience); got.failed == nil || got.failed.Code != "cancelled" {
 			t.Errorf("hidden: %+v", got)
 		}
 		r.historyOf(hidden.ID, StateCancelled)
@@ -184,7 +184,7 @@ func TestCancelJob(t *testing.T) {
 		if err := operator.CancelJob(t.Context(), running.ID); err != nil {
 			t.Fatal(err)
 		}
-		if got := collect(s, 20*time.Second); got.failed == nil || got.failed.Code != "cancelled" {
+		if got := collect(s, patience); got.failed == nil || got.failed.Code != "cancelled" {
 			t.Errorf("running: %+v", got)
 		}
 		if err := <-stopped; !errors.Is(err, ErrCancelled) {

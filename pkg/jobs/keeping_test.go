@@ -33,7 +33,7 @@ func (r *rig) resultOf(j *Job) *Result {
 	r.t.Helper()
 	var res *Result
 	group, name := j.resultName()
-	within(r.t, 20*time.Second, "result stored", func() bool {
+	within(r.t, patience, "result stored", func() bool {
 		var err error
 		if res, err = r.conn.Result(r.t.Context(), j.Tenant, group, name); err != nil && !errors.Is(err, ErrNotKept) {
 			r.t.Fatal(err)
@@ -68,7 +68,7 @@ func TestKeptStreamIsNumberedAndStored(t *testing.T) {
 		cl := r.client()
 		r.worker(1, say(event("Hel", ""), event("lo", "")+event("", "stop")))
 		j := keptStreamJob()
-		res := collect(r.submit(cl, j), 10*time.Second)
+		res := collect(r.submit(cl, j), patience)
 		want := "id: 1\n" + event("Hel", "") + "id: 2\n" + event("lo", "") + "id: 3\n" + event("", "stop")
 		if res.err != nil || res.failed != nil || res.text != want {
 			t.Fatalf("got %+v", res)
@@ -81,7 +81,7 @@ func TestKeptStreamIsNumberedAndStored(t *testing.T) {
 			t.Errorf("completion %s", body)
 		}
 		var stored string
-		within(t, 5*time.Second, "end stored", func() bool {
+		within(t, patience, "end stored", func() bool {
 			all := r.replayed(j.ID)
 			var chunks []byte
 			for _, m := range all {
@@ -165,7 +165,7 @@ func TestKeptFailureIsStored(t *testing.T) {
 		cl := r.client()
 		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrInvalid("n", "", "no") })
 		j := keptStreamJob()
-		res := collect(r.submit(cl, j), 10*time.Second)
+		res := collect(r.submit(cl, j), patience)
 		got := r.resultOf(j)
 		if res.failed == nil || got.Status != Errored || got.Error == nil || got.Error.Param != "n" || got.Error.Status != 400 {
 			t.Fatalf("told %v, stored %+v", res.failed, got)
@@ -184,14 +184,14 @@ func TestKeptJobRunsOnce(t *testing.T) {
 		})
 		j := keptStreamJob()
 		j.Stream, j.Keep.Repeat = false, true
-		if res := collect(r.submit(cl, j), 10*time.Second); res.text != `{"call":1}` {
+		if res := collect(r.submit(cl, j), patience); res.text != `{"call":1}` {
 			t.Fatalf("got %+v", res)
 		}
 		r.empty()
 		if _, err := cl.Submit(t.Context(), j); !errors.Is(err, ErrSubmitted) {
 			t.Fatalf("submitted again: %v", err)
 		}
-		if res := gather(r.follow(cl, j, 0), 10*time.Second); res.text != `{"call":1}` {
+		if res := gather(r.follow(cl, j, 0), patience); res.text != `{"call":1}` {
 			t.Fatalf("followed: %+v", res)
 		}
 		if err := r.conn.resubmit(t.Context(), j.Tenant, j.ID); err != nil {
@@ -211,7 +211,7 @@ func TestRevokedJobEnds(t *testing.T) {
 		r.worker(1, h.run)
 		running, queued := keptStreamJob(), keptStreamJob()
 		s := r.submit(cl, running)
-		within(t, 10*time.Second, "running", func() bool { return h.running.Load() == 1 })
+		within(t, patience, "running", func() bool { return h.running.Load() == 1 })
 		if err := cl.SubmitBackground(t.Context(), queued); err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func TestRevokedJobEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if res := collect(s, 10*time.Second); res.failed == nil || res.failed.Code != "cancelled" {
+		if res := collect(s, patience); res.failed == nil || res.failed.Code != "cancelled" {
 			t.Errorf("told %+v", res)
 		}
 		r.empty()
@@ -251,17 +251,17 @@ func TestKeptStreamIsHandedOn(t *testing.T) {
 		j := keptStreamJob()
 		s := r.submit(cl, j)
 		<-said
-		within(t, 5*time.Second, "text stored", func() bool { return len(r.replayed(j.ID)) == 2 })
-		if e, err := s.Next(5 * time.Second); err != nil || e.Kind != Started {
+		within(t, patience, "text stored", func() bool { return len(r.replayed(j.ID)) == 2 })
+		if e, err := s.Next(patience); err != nil || e.Kind != Started {
 			t.Fatal(e, err)
 		}
-		if e, err := s.Next(5 * time.Second); err != nil || e.Kind != Chunk {
+		if e, err := s.Next(patience); err != nil || e.Kind != Chunk {
 			t.Fatal(e, err)
 		}
 		stopped, cancel := context.WithCancel(t.Context())
 		cancel()
 		_ = first.Stop(stopped)
-		if res := collect(s, 10*time.Second); res.failed == nil {
+		if res := collect(s, patience); res.failed == nil {
 			t.Fatalf("told %+v", res)
 		}
 		r.worker(1, say(event("b", ""), event("", "stop")))

@@ -55,7 +55,7 @@ func submitAll(b *testing.B, n *natstest.NATS, keep *Keep) float64 {
 				b.Error(err)
 				return
 			}
-			if res := collect(s, 10*time.Second); res.text != body {
+			if res := collect(s, patience); res.text != body {
 				b.Errorf("got %+v", res.err)
 			}
 			s.Close()

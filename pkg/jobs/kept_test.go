@@ -166,7 +166,7 @@ func TestPlace(t *testing.T) {
 		}
 		// A copy that lags may be asked, so the place may take a moment to be right.
 		for i, j := range waiting {
-			within(t, 5*time.Second, "the place is known", func() bool {
+			within(t, patience, "the place is known", func() bool {
 				p := r.kept(cl, j).Place
 				return p != nil && p.Position == int64(i+1)
 			})
@@ -368,7 +368,7 @@ func TestAwaitKept(t *testing.T) {
 				}
 			})
 		}
-		within(t, 5*time.Second, "everybody waits", func() bool { return cl.conn.nc.NumSubscriptions() == subs+3 })
+		within(t, patience, "everybody waits", func() bool { return cl.conn.nc.NumSubscriptions() == subs+3 })
 		r.conclude(j, &Result{Status: Completed, Body: []byte("{}")})
 		wg.Wait()
 	})

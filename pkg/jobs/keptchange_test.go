@@ -3,7 +3,6 @@ package jobs
 import (
 	"errors"
 	"testing"
-	"time"
 )
 
 // A kept job is cancelled in every phase: whoever reads it is told, nothing runs on,
@@ -11,7 +10,7 @@ import (
 func TestCancelKept(t *testing.T) {
 	for name, phase := range map[string]func(t *testing.T, r *rig, s *Stream, h *hold){
 		"just submitted": func(*testing.T, *rig, *Stream, *hold) {},
-		"queued":         func(t *testing.T, _ *rig, s *Stream, _ *hold) { within(t, 5*time.Second, "stored", s.Stored) },
+		"queued":         func(t *testing.T, _ *rig, s *Stream, _ *hold) { within(t, patience, "stored", s.Stored) },
 		"before the first token": func(t *testing.T, r *rig, s *Stream, h *hold) {
 			r.worker(1, h.run)
 			awaitEvent(t, s, Started)
@@ -30,14 +29,14 @@ func TestCancelKept(t *testing.T) {
 				if err != nil || k.Status != KeptCancelled || k.Result == nil {
 					t.Fatalf("%+v, %v", k, err)
 				}
-				if res := collect(s, 10*time.Second); res.failed == nil || res.failed.Code != "cancelled" {
+				if res := collect(s, patience); res.failed == nil || res.failed.Code != "cancelled" {
 					t.Errorf("the client was told %+v", res)
 				}
-				if res := gather(p, 10*time.Second); res.failed == nil || res.failed.Code != "cancelled" {
+				if res := gather(p, patience); res.failed == nil || res.failed.Code != "cancelled" {
 					t.Errorf("another reader was told %+v", res)
 				}
 				r.empty()
-				within(t, 5*time.Second, "worker stopped", func() bool { return h.running.Load() == 0 })
+				within(t, patience, "worker stopped", func() bool { return h.running.Load() == 0 })
 				if k, err := cl.CancelKept(t.Context(), j.Tenant, j.ID); err != nil || k.Status != KeptCancelled {
 					t.Errorf("again: %+v, %v", k, err)
 				}
@@ -61,7 +60,7 @@ func TestCancelKeptThatEnded(t *testing.T) {
 		cl := r.client()
 		r.worker(1, sayWords(3, -1, nil))
 		j := keptStreamJob()
-		collect(r.submit(cl, j), 10*time.Second)
+		collect(r.submit(cl, j), patience)
 		k, err := cl.CancelKept(t.Context(), j.Tenant, j.ID)
 		if err != nil || k.Status != KeptCompleted || len(k.Result.Body) == 0 {
 			t.Fatalf("%+v, %v", k, err)
@@ -103,14 +102,14 @@ func TestDeleteKeptWhileItRuns(t *testing.T) {
 		if err := other.DeleteKept(t.Context(), j.Tenant, j.ID); err != nil {
 			t.Fatal(err)
 		}
-		if res := collect(s, 10*time.Second); res.failed == nil {
+		if res := collect(s, patience); res.failed == nil {
 			t.Errorf("the client was told %+v", res)
 		}
-		if res := gather(p, 10*time.Second); res.failed == nil {
+		if res := gather(p, patience); res.failed == nil {
 			t.Errorf("another reader was told %+v", res)
 		}
 		r.empty()
-		within(t, 5*time.Second, "worker stopped", func() bool { return h.running.Load() == 0 })
+		within(t, patience, "worker stopped", func() bool { return h.running.Load() == 0 })
 		for _, err := range []error{
 			second(cl.Kept(t.Context(), j.Tenant, j.ID, KeptOptions{Hidden: true})),
 			second(cl.CancelKept(t.Context(), j.Tenant, j.ID)),

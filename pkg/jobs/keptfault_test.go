@@ -68,13 +68,13 @@ func TestNumbersBeginWithOneAfterARetry(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := "id: 1\n" + event("a", "") + "id: 2\n" + event("", "stop")
-		if res := gather(r.follow(cl, j, 0), 20*time.Second); res.text != want || res.failed != nil {
+		if res := gather(r.follow(cl, j, 0), patience); res.text != want || res.failed != nil {
 			t.Errorf("followed %+v", res)
 		}
 		if got := r.resultOf(j); got.Status != Completed || got.Events != 2 || got.Attempt != 3 {
 			t.Errorf("result %+v", got)
 		}
-		if res := gather(r.follow(cl, j, 1), 10*time.Second); !strings.HasSuffix(want, res.text) || strings.Count(res.text, "id:") != 1 || res.failed != nil {
+		if res := gather(r.follow(cl, j, 1), patience); !strings.HasSuffix(want, res.text) || strings.Count(res.text, "id:") != 1 || res.failed != nil {
 			t.Errorf("resumed %+v", res)
 		}
 	})
@@ -143,7 +143,7 @@ func TestRefusedJobLeavesNothing(t *testing.T) {
 		if err := cl.SubmitBackground(late, j); err == nil {
 			t.Fatal("accepted")
 		}
-		within(t, 10*time.Second, "nothing kept", func() bool {
+		within(t, patience, "nothing kept", func() bool {
 			info, err := r.conn.subjects(t.Context(), r.conn.n.keptStream(), "", 0)
 			return err == nil && info.State.Messages == 0
 		})
@@ -168,7 +168,7 @@ func TestRefusedRecordLeavesNoBody(t *testing.T) {
 		if err := cl.SubmitBackground(t.Context(), j); err == nil {
 			t.Fatal("accepted")
 		}
-		within(t, 10*time.Second, "nothing kept", func() bool {
+		within(t, patience, "nothing kept", func() bool {
 			info, err := r.conn.subjects(t.Context(), r.conn.n.keptStream(), "", 0)
 			return err == nil && info.State.Messages == 0
 		})
@@ -205,7 +205,7 @@ func TestStopWithoutQueue(t *testing.T) {
 		go func() { _ = k.Stop(now); close(stopped) }()
 		select {
 		case <-stopped:
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("still running")
 			n.RestartAll(t)
 			<-stopped
@@ -219,16 +219,16 @@ func TestUnconfirmedJobIsTakenBack(t *testing.T) {
 		cl := r.client()
 		j := keptStreamJob()
 		s := r.submit(cl, j)
-		within(t, 10*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		s.mu.Lock()
 		s.known, s.tries, s.published = false, maxPublish, time.Now().Add(-2*publishAgain)
 		s.mu.Unlock()
 		cl.tend(s, time.Now())
-		if res := collect(s, time.Second); res.failed == nil || res.failed.Status != 503 {
+		if res := collect(s, patience); res.failed == nil || res.failed.Status != 503 {
 			t.Fatalf("told %+v", res)
 		}
 		r.empty()
-		within(t, 10*time.Second, "no record", func() bool {
+		within(t, patience, "no record", func() bool {
 			_, err := r.conn.readRecord(t.Context(), j.Tenant, j.ID)
 			return errors.Is(err, ErrNotKept)
 		})
@@ -325,7 +325,7 @@ func TestSubmitterDiesBeforeTheQueue(t *testing.T) {
 		began := time.Now()
 		r.worker(1, say(event("x", ""), event("", "stop")))
 		p := r.follow(cl, j, 0)
-		if _, err := p.Next(5 * time.Second); err != nil {
+		if _, err := p.Next(patience); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 4*time.Second {

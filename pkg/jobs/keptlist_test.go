@@ -156,7 +156,7 @@ func TestListKeptThatWaits(t *testing.T) {
 		}
 		r.events(runs, mark(replayStarted, 1, 1))
 		for status, want := range map[KeptStatus]ID{KeptQueued: waits.ID, KeptRunning: runs.ID, KeptFailed: over.ID} {
-			within(t, 10*time.Second, string(status)+" is listed", func() bool {
+			within(t, patience, string(status)+" is listed", func() bool {
 				items, more, err := cl.ListKept(t.Context(), "acme", KeptQuery{Status: status})
 				return err == nil && !more && len(items) == 1 && items[0].Job.ID == want
 			})

@@ -51,7 +51,7 @@ func TestKeyringSurvivesRestarts(t *testing.T) {
 		for i := range n.Nodes() {
 			n.Kill(i)
 		}
-		await(t, "outage noticed", 5*time.Second, func() bool { return c.Ready() != nil })
+		within(t, patience, "outage noticed", func() bool { return c.Ready() != nil })
 		if _, err := ring.Authenticate([]byte(before)); err != nil {
 			t.Errorf("during an outage: %v", err)
 		}
@@ -61,7 +61,7 @@ func TestKeyringSurvivesRestarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		await(t, "key made after the restart accepted", 10*time.Second, func() bool {
+		within(t, election, "key made after the restart accepted", func() bool {
 			_, err := ring.Authenticate([]byte(after))
 			return err == nil
 		})
@@ -71,7 +71,7 @@ func TestKeyringSurvivesRestarts(t *testing.T) {
 		if _, err := admin.RevokeKey(t.Context(), "before"); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "key revoked after the restart refused", promised, func() bool {
+		within(t, promised, "key revoked after the restart refused", func() bool {
 			_, err := ring.Authenticate([]byte(before))
 			return err != nil
 		})

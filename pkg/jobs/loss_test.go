@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 	"github.com/osiris/osiris/pkg/protocol"
@@ -50,7 +49,7 @@ func TestLostEvents(t *testing.T) {
 		for range 10 {
 			s := r.submit(cl, newJob("{}"))
 			wg.Go(func() {
-				res := collect(s, 20*time.Second)
+				res := collect(s, patience)
 				if res.text != want.String() || res.failed != nil || res.err != nil {
 					t.Errorf("%d bytes of %d, %+v %v", len(res.text), want.Len(), res.failed, res.err)
 				}
@@ -91,7 +90,7 @@ func TestServerRestarts(t *testing.T) {
 		var waiting []*Stream
 		for range 10 { // four of them run, the others wait
 			w := r.submit(cl, newJob("{}"))
-			within(t, 5*time.Second, "stored", w.Stored)
+			within(t, patience, "stored", w.Stored)
 			waiting = append(waiting, w)
 		}
 		for i := range n.Nodes() {
@@ -101,10 +100,10 @@ func TestServerRestarts(t *testing.T) {
 			}
 			n.Restart(t, i)
 		}
-		within(t, 30*time.Second, "connected again", func() bool { return cl.conn.Ready() == nil })
+		within(t, election, "connected again", func() bool { return cl.conn.Ready() == nil })
 		close(next)
 		for i, w := range append(waiting, s) {
-			res := collect(w, 30*time.Second)
+			res := collect(w, election)
 			if res.failed != nil || res.err != nil {
 				t.Fatalf("job %d: %+v %v", i, res.failed, res.err)
 			}
@@ -186,7 +185,7 @@ func TestStreamsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if res := collect(r.submit(cl, newJob("{}")), 20*time.Second); res.text != "x" || res.failed != nil {
+		if res := collect(r.submit(cl, newJob("{}")), patience); res.text != "x" || res.failed != nil {
 			t.Fatalf("%+v %v", res.failed, res.err)
 		}
 	})
@@ -198,7 +197,7 @@ func TestLongEnd(t *testing.T) {
 		cl := r.client()
 		long := strings.Repeat("why ", maxFrameData/2)
 		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrUpstream(long) })
-		if res := collect(r.submit(cl, newJob("{}")), 5*time.Second); res.failed == nil || res.failed.Message != long || res.err != nil {
+		if res := collect(r.submit(cl, newJob("{}")), patience); res.failed == nil || res.failed.Message != long || res.err != nil {
 			t.Fatalf("%v", res.err)
 		}
 	})

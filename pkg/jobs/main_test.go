@@ -14,6 +14,15 @@ func TestMain(m *testing.M) { natstest.Main(m) }
 // which a machine busy with other tests makes three.
 const promised = 3 * time.Second
 
+// patience is how long a test waits for what usually takes milliseconds. It is less
+// than a worker's lease (Config.AckWait), whose end heals much: a test that waits for
+// something faster would not notice that it did not come.
+const patience = 25 * time.Second
+
+// election is the same after a node was killed or restarted: those left may need
+// several rounds of up to 9 s to elect a leader.
+const election = time.Minute
+
 // testConfig returns how to reach n. Package jobstest does the same for tests
 // outside this package, which it cannot serve itself since it imports it.
 func testConfig(n *natstest.NATS) Config {
@@ -23,7 +32,7 @@ func testConfig(n *natstest.NATS) Config {
 // testConn connects; the connection is closed when t ends.
 func testConn(t testing.TB, cfg Config) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), election)
 	defer cancel()
 	c, err := Connect(ctx, cfg)
 	if err != nil {
@@ -31,20 +40,4 @@ func testConn(t testing.TB, cfg Config) *Conn {
 	}
 	t.Cleanup(c.Close)
 	return c
-}
-
-// await waits until done returns true, looking every few milliseconds.
-func await(t testing.TB, what string, limit time.Duration, done func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("%s: not within %s", what, limit)
-		case <-tick.C:
-		}
-	}
 }

@@ -52,7 +52,7 @@ func TestPullsNeverStall(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					res := collect(s, 5*time.Second)
+					res := collect(s, patience)
 					s.Close()
 					took := time.Since(sent)
 					if res.text != "x" || took > longestPull {
@@ -106,7 +106,7 @@ func TestHintWhileAsking(t *testing.T) {
 			j := newJob("{}")
 			j.Stream, j.Class = false, Background
 			began := time.Now()
-			if res := collect(r.submit(cl, j), 5*time.Second); res.text != "{}" {
+			if res := collect(r.submit(cl, j), patience); res.text != "{}" {
 				t.Fatalf("%d: %+v", i, res)
 			}
 			if time.Since(began) > 600*time.Millisecond {
@@ -144,10 +144,10 @@ func TestIdleWorkerAsksLess(t *testing.T) {
 			}
 			last = got
 		}
-		if res := collect(r.submit(r.client(), newJob("{}")), 10*time.Second); res.failed != nil {
+		if res := collect(r.submit(r.client(), newJob("{}")), patience); res.failed != nil {
 			t.Fatalf("%+v", res)
 		}
-		for limit := time.After(10 * time.Second); ; {
+		for limit := time.After(patience); ; {
 			select {
 			case got := <-lives:
 				if got == pullExpires {

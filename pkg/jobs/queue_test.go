@@ -28,7 +28,7 @@ func TestStreamedJob(t *testing.T) {
 			return say("data: a\n\n", "data: b\n\n")(ctx, a)
 		})
 		s := r.submit(cl, newJob(`{"q":1}`))
-		res := collect(s, 5*time.Second)
+		res := collect(s, patience)
 		if want := []EventKind{Started, Opened, Chunk, Chunk, Done}; !slices.Equal(res.kinds, want) || res.err != nil {
 			t.Fatalf("events %v (%v), want %v", res.kinds, res.err, want)
 		}
@@ -69,10 +69,10 @@ func TestLargeAnswerSlowReader(t *testing.T) {
 			return Outcome{}, nil
 		})
 		s := r.submit(cl, newJob("{}"))
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		var got int
 		for i := 0; ; {
-			e, err := s.Next(10 * time.Second)
+			e, err := s.Next(patience)
 			if errors.Is(err, io.EOF) {
 				break
 			}
@@ -110,11 +110,11 @@ func TestLargeBodyByReference(t *testing.T) {
 		j := newJob("")
 		j.Body = body
 		s := r.submit(cl, j)
-		if res := collect(s, 20*time.Second); res.text != "seen" || res.failed != nil {
+		if res := collect(s, patience); res.text != "seen" || res.failed != nil {
 			t.Fatalf("%+v", res)
 		}
 		s.Close()
-		within(t, 5*time.Second, "body deleted", func() bool {
+		within(t, patience, "body deleted", func() bool {
 			st, err := r.conn.js.Stream(t.Context(), r.conn.n.bodiesStream())
 			return err == nil && st.CachedInfo().State.Msgs == 0
 		})
@@ -130,11 +130,11 @@ func TestFailedJob(t *testing.T) {
 			}
 			return Outcome{}, fmt.Errorf("call: %w", protocol.ErrRateLimit("slow down", 3*time.Second))
 		})
-		res := collect(r.submit(cl, newJob("{}")), 5*time.Second)
+		res := collect(r.submit(cl, newJob("{}")), patience)
 		if res.failed == nil || res.failed.Status != 429 || res.failed.RetryAfter != 3*time.Second {
 			t.Fatalf("%+v", res)
 		}
-		res = collect(r.submit(cl, newJob(`{"panic":true}`)), 5*time.Second)
+		res = collect(r.submit(cl, newJob(`{"panic":true}`)), patience)
 		if res.failed == nil || res.failed.Status != 500 || strings.Contains(res.failed.Message, "boom") {
 			t.Fatalf("%+v", res)
 		}
@@ -152,7 +152,7 @@ func TestPublishedTwice(t *testing.T) {
 		cl := r.client()
 		s := r.submit(cl, newJob("{}"))
 		payload := s.payload
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		s.mu.Lock()
 		s.payload = payload
 		s.mu.Unlock()
@@ -164,7 +164,7 @@ func TestPublishedTwice(t *testing.T) {
 			runs.Add(1)
 			return say("x")(ctx, a)
 		})
-		if res := collect(s, 5*time.Second); res.text != "x" || res.failed != nil {
+		if res := collect(s, patience); res.text != "x" || res.failed != nil {
 			t.Fatalf("%+v", res)
 		}
 		r.empty()

@@ -37,7 +37,7 @@ func TestRefusedRecordTakesItsJobAlong(t *testing.T) {
 			case <-began:
 				select {
 				case <-stopped:
-				case <-time.After(10 * time.Second):
+				case <-time.After(patience):
 					t.Errorf("%s: still runs", name)
 				}
 			default:
@@ -82,10 +82,10 @@ func TestRefusedWhileItsRecordIsOnItsWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused := r.submit(cl, j)
-		if res := collect(refused, 10*time.Second); res.failed == nil || res.failed.Status != 429 && res.failed.Status != 503 {
+		if res := collect(refused, patience); res.failed == nil || res.failed.Status != 429 && res.failed.Status != 503 {
 			t.Fatalf("told %+v", res)
 		}
-		within(t, 10*time.Second, "no record", func() bool {
+		within(t, patience, "no record", func() bool {
 			_, err := r.conn.readRecord(t.Context(), j.Tenant, j.ID)
 			return errors.Is(err, ErrNotKept)
 		})

@@ -27,7 +27,7 @@ func TestConsumerDeletedUnderARunningJob(t *testing.T) {
 			}
 			return Outcome{}, a.Chunk([]byte("b"))
 		})
-		collect(r.submit(cl, newJob("first")), 5*time.Second) // the next delivery has another number than the first of a new consumer
+		collect(r.submit(cl, newJob("first")), patience) // the next delivery has another number than the first of a new consumer
 		r.empty()
 		j := newJob("{}")
 		s := r.submit(cl, j)
@@ -44,9 +44,9 @@ func TestConsumerDeletedUnderARunningJob(t *testing.T) {
 		if err := r.conn.js.DeleteConsumer(t.Context(), r.conn.n.jobsStream(Interactive), r.conn.n.consumer("default")); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 15*time.Second, "delivered again", func() bool { return ack() != before })
+		within(t, patience, "delivered again", func() bool { return ack() != before })
 		close(release)
-		if res := collect(s, 5*time.Second); res.text != "b" || res.failed != nil || runs.Load() != 1 {
+		if res := collect(s, patience); res.text != "b" || res.failed != nil || runs.Load() != 1 {
 			t.Fatalf("%d runs, %+v", runs.Load(), res)
 		}
 		r.empty()
@@ -84,11 +84,11 @@ func TestNoTextOfTwoAttempts(t *testing.T) {
 				if err := r.conn.nc.PublishRequest(r.conn.n.events(cl.cfg.ID, s.ID()), stranger, b); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := told.NextMsg(5 * time.Second); err != nil {
+				if _, err := told.NextMsg(patience); err != nil {
 					t.Fatalf("the other attempt was not ended: %v", err)
 				}
 				close(release)
-				if res := collect(s, 5*time.Second); res.text != "b" || res.failed != nil {
+				if res := collect(s, patience); res.text != "b" || res.failed != nil {
 					t.Fatalf("%+v", res)
 				}
 			})
@@ -101,7 +101,7 @@ func TestQueueEmptied(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		s := r.submit(cl, newJob("{}"))
-		within(t, 5*time.Second, "stored", s.Stored)
+		within(t, patience, "stored", s.Stored)
 		for range 3 {
 			cl.look([]*Stream{s}, time.Now())
 		}
@@ -121,7 +121,7 @@ func TestQueueEmptied(t *testing.T) {
 		}
 		cl.look([]*Stream{s}, later)
 		cl.look([]*Stream{s}, later)
-		if res := collect(s, time.Second); res.failed == nil || res.failed.Status != 503 {
+		if res := collect(s, patience); res.failed == nil || res.failed.Status != 503 {
 			t.Fatalf("%+v", res)
 		}
 	})
@@ -148,13 +148,13 @@ func TestStreamsDeleted(t *testing.T) {
 			}
 		}
 		close(release)
-		if res := collect(running, 5*time.Second); res.text != "x" || res.failed != nil {
+		if res := collect(running, patience); res.text != "x" || res.failed != nil {
 			t.Fatalf("%+v", res)
 		}
 		if u := r.usage(1)[0]; u.Status != StatusFinished {
 			t.Fatalf("%+v", u)
 		}
-		if res := collect(r.submit(cl, newJob("{}")), 10*time.Second); res.text != "x" || res.failed != nil {
+		if res := collect(r.submit(cl, newJob("{}")), patience); res.text != "x" || res.failed != nil {
 			t.Fatalf("%+v", res)
 		}
 		r.empty()

@@ -46,7 +46,7 @@ func newRig(t *testing.T, n *natstest.NATS, cfg Config) *rig {
 
 func (r *rig) connect() *Conn {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), election)
 	defer cancel()
 	c, err := Connect(ctx, r.cfg)
 	if err != nil {
@@ -142,7 +142,7 @@ func collect(s *Stream, limit time.Duration) result {
 }
 
 // within waits until cond holds, looking often.
-func within(t *testing.T, limit time.Duration, what string, cond func() bool) {
+func within(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -166,7 +166,7 @@ func (r *rig) waiting(c Class) int {
 // empty waits until no job is left.
 func (r *rig) empty() {
 	r.t.Helper()
-	within(r.t, 10*time.Second, "queue empty", func() bool {
+	within(r.t, patience, "queue empty", func() bool {
 		return r.waiting(Interactive)+r.waiting(Background)+r.waiting(Batch) == 0
 	})
 }
@@ -175,7 +175,7 @@ func (r *rig) empty() {
 func (r *rig) usage(n int) []UsageRecord {
 	r.t.Helper()
 	var all []UsageRecord
-	within(r.t, 15*time.Second, "usage stored", func() bool {
+	within(r.t, patience, "usage stored", func() bool {
 		s, err := r.conn.js.Stream(r.t.Context(), r.conn.n.usageStream())
 		if err != nil {
 			return false // a cluster may be without a leader just now

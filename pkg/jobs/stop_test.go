@@ -21,10 +21,10 @@ func TestStopHandsBackAndFinishes(t *testing.T) {
 		for range 6 {
 			streams = append(streams, r.submit(cl, newJob("{}")))
 		}
-		within(t, 5*time.Second, "two running", func() bool { return taken.Load() == 2 })
+		within(t, patience, "two running", func() bool { return taken.Load() == 2 })
 		stopped := make(chan error, 1)
 		go func() { stopped <- k.Stop(context.Background()) }()
-		within(t, 5*time.Second, "stopping", func() bool {
+		within(t, patience, "stopping", func() bool {
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			return k.slots.stopping
@@ -33,7 +33,7 @@ func TestStopHandsBackAndFinishes(t *testing.T) {
 		close(release)
 		count := map[string]int{}
 		for _, s := range streams {
-			res := collect(s, 10*time.Second)
+			res := collect(s, patience)
 			count[res.text]++
 		}
 		if count["old"] != 2 || count["new"] != 4 {
@@ -52,7 +52,7 @@ func TestIdleStopIsQuick(t *testing.T) {
 		best := time.Hour
 		for range 3 {
 			k := r.worker(4, say("x"))
-			if res := collect(r.submit(r.client(), newJob("{}")), 10*time.Second); res.failed != nil {
+			if res := collect(r.submit(r.client(), newJob("{}")), patience); res.failed != nil {
 				t.Fatalf("%+v", res)
 			}
 			began := time.Now()
@@ -83,17 +83,17 @@ func TestStopCutsShort(t *testing.T) {
 		j.Stream = false
 		plain, streamed := r.submit(cl, j), r.submit(cl, newJob("{}"))
 		awaitEvent(t, streamed, Chunk)
-		within(t, 5*time.Second, "both running", func() bool { return h.running.Load() == 2 })
+		within(t, patience, "both running", func() bool { return h.running.Load() == 2 })
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := k.Stop(ctx); err == nil {
 			t.Fatal("nothing was cut")
 		}
 		r.worker(2, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte("new")) })
-		if res := collect(plain, 5*time.Second); res.text != "new" {
+		if res := collect(plain, patience); res.text != "new" {
 			t.Fatalf("%+v", res)
 		}
-		if res := collect(streamed, 5*time.Second); res.failed == nil {
+		if res := collect(streamed, patience); res.failed == nil {
 			t.Fatalf("%+v", res)
 		}
 		r.empty()
@@ -116,14 +116,14 @@ func TestHandedBackCountsTowardNothing(t *testing.T) {
 			if err := k.Stop(stop); err == nil {
 				t.Fatal("nothing was cut")
 			}
-			within(t, 5*time.Second, "handed back", func() bool {
+			within(t, patience, "handed back", func() bool {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				return s.control == ""
 			})
 		}
 		r.worker(1, say("x"))
-		if res := collect(s, 10*time.Second); res.text != "x" || res.failed != nil || s.lost != 0 {
+		if res := collect(s, patience); res.text != "x" || res.failed != nil || s.lost != 0 {
 			t.Fatalf("lost %d times: %+v", s.lost, res)
 		}
 		r.empty()

@@ -54,7 +54,7 @@ func TestSweepEndsAtTheDeadline(t *testing.T) {
 			if err := cl.SubmitBackground(t.Context(), j); err != nil {
 				t.Fatal(err)
 			}
-			if res := r.ended(j, 15*time.Second); res.Status != Errored || res.Error.Status != http.StatusGatewayTimeout {
+			if res := r.ended(j, patience); res.Status != Errored || res.Error.Status != http.StatusGatewayTimeout {
 				t.Errorf("%+v", res)
 			}
 		}
@@ -76,7 +76,7 @@ func TestSweepQueuesAgain(t *testing.T) {
 		}
 		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte(`{"x":1}`)) })
 		r.sweeper(cl)
-		if res := r.ended(j, 20*time.Second); res.Status != Completed {
+		if res := r.ended(j, patience); res.Status != Completed {
 			t.Errorf("%+v", res)
 		}
 		r.empty()
@@ -94,7 +94,7 @@ func TestSweepTakesFromTheDead(t *testing.T) {
 		if err := cl.SubmitBackground(t.Context(), kept); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "runs", func() bool { return alive.running.Load() == 1 })
+		within(t, patience, "runs", func() bool { return alive.running.Load() == 1 })
 		var died hold
 		dying := r.worker(2, died.run)
 		plain, streamed := backgroundJob(), backgroundJob()
@@ -104,12 +104,12 @@ func TestSweepTakesFromTheDead(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		within(t, 5*time.Second, "both run", func() bool { return died.running.Load() == 2 })
+		within(t, patience, "both run", func() bool { return died.running.Load() == 2 })
 		dying.conn.nc.Close() // as kill -9 does
 		r.worker(2, say(event("whole", ""), event("", "stop")))
 		r.sweeper(r.client()) // a frontend that was started later
 		for _, j := range []*Job{plain, streamed} {
-			if res := r.ended(j, 10*time.Second); res.Status != Completed {
+			if res := r.ended(j, patience); res.Status != Completed {
 				t.Errorf("%+v", res)
 			}
 		}
@@ -128,7 +128,7 @@ func TestSweepFindsUnannounced(t *testing.T) {
 		if err := cl.SubmitBackground(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
-		r.ended(first, 10*time.Second)
+		r.ended(first, patience)
 		if err := k.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestSweepFindsUnannounced(t *testing.T) {
 		dying.nc.Close()
 		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte(`{"x":1}`)) })
 		r.sweeper(cl)
-		if res := r.ended(j, 20*time.Second); res.Status != Completed {
+		if res := r.ended(j, patience); res.Status != Completed {
 			t.Errorf("%+v", res)
 		}
 	})
@@ -165,7 +165,7 @@ func TestSweepLeavesWhatHasEnded(t *testing.T) {
 		if err := cl.SubmitBackground(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
-		r.ended(j, 10*time.Second)
+		r.ended(j, patience)
 		naks := make(chan *nats.Msg, 1)
 		if _, err := r.conn.nc.Subscribe("$JS.ACK."+r.conn.n.jobsStream(j.Class)+".>", func(m *nats.Msg) {
 			if string(m.Data) != string(ackAck) {
@@ -207,8 +207,8 @@ func TestSweepAfterEverythingDied(t *testing.T) {
 		if err := cl.SubmitBackground(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "runs", func() bool { return h.running.Load() == 1 })
-		within(t, 5*time.Second, "announced", func() bool {
+		within(t, patience, "runs", func() bool { return h.running.Load() == 1 })
+		within(t, patience, "announced", func() bool {
 			at, err := r.conn.runsAt(t.Context(), j.ID, time.Now().Add(-time.Hour))
 			return err == nil && at == k.instance
 		})
@@ -222,7 +222,7 @@ func TestSweepAfterEverythingDied(t *testing.T) {
 		began := time.Now()
 		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) { return Outcome{}, a.Answer([]byte(`{"x":1}`)) })
 		r.sweeper(fresh)
-		if res := r.ended(j, 15*time.Second); res.Status != Completed {
+		if res := r.ended(j, election); res.Status != Completed {
 			t.Errorf("%+v", res)
 		}
 		t.Logf("answered after %s", time.Since(began).Round(time.Millisecond))
@@ -241,7 +241,7 @@ func TestSweepersTakeTurns(t *testing.T) {
 		}
 		first := r.client()
 		r.sweeper(first)
-		within(t, 5*time.Second, "one sweeps", func() bool { return holder() != "" })
+		within(t, patience, "one sweeps", func() bool { return holder() != "" })
 		was := holder()
 		stop := r.sweeper(r.client())
 		ctx, cancel := context.WithTimeout(t.Context(), 3*sweepEvery)
@@ -251,11 +251,11 @@ func TestSweepersTakeTurns(t *testing.T) {
 			t.Fatal("two sweep")
 		}
 		first.conn.nc.Close()
-		within(t, 8*time.Second, "the other one sweeps", func() bool { return holder() != was && holder() != "" })
+		within(t, patience, "the other one sweeps", func() bool { return holder() != was && holder() != "" })
 		r.sweeper(r.client())
 		was = holder()
 		stop()
-		within(t, 5*time.Second, "the third one sweeps", func() bool { return holder() != was && holder() != "" })
+		within(t, patience, "the third one sweeps", func() bool { return holder() != was && holder() != "" })
 	})
 }
 

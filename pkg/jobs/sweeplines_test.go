@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // Lines whose worker and driver died together, and of which whoever comes next heard
@@ -26,7 +25,7 @@ func TestSweepTakesLinesFromTheDead(t *testing.T) {
 		var dying hold
 		dead := r.worker(2, dying.run)
 		lines := []*Job{submit(1), submit(2)}
-		within(t, 10*time.Second, "lines run", func() bool { return dying.running.Load() == 2 })
+		within(t, patience, "lines run", func() bool { return dying.running.Load() == 2 })
 		dead.conn.nc.Close()
 
 		var runs atomic.Int32

@@ -210,7 +210,7 @@ func TestTopologyIsMadeWithANodeAway(t *testing.T) {
 		t.Fatal("the stream has no leader")
 	}
 	n.Kill(leader)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), election)
 	defer cancel()
 	second, err := Connect(ctx, testConfig(n))
 	if err != nil {

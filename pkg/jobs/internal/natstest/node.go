@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -75,7 +74,7 @@ func startEmbedded(c *nodeConfig) (node, error) {
 	}
 	srv.Start()
 	n := embedded{srv, len(c.Routes) == 0}
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(settles) {
 		n.stop()
 		return nil, errors.New("not ready for connections")
 	}

@@ -50,7 +50,7 @@ func (s *Servers) startAll() error {
 			return err
 		}
 	}
-	return s.await(30 * time.Second)
+	return s.await()
 }
 
 func configs(dir string, nodes int) ([]nodeConfig, error) {
@@ -92,9 +92,13 @@ func (s *Servers) start(i int) error {
 	return nil
 }
 
-// await returns when JetStream works on every running node.
-func (s *Servers) await(limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+// settles is how long a cluster may take after a start: several rounds of elections.
+const settles = time.Minute
+
+// await returns when JetStream works on every running node and every stream is led
+// and followed by those that run.
+func (s *Servers) await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), settles)
 	defer cancel()
 	nc, err := nats.Connect(s.URLs(), nats.NoCallbacksAfterClientClose())
 	if err != nil {
@@ -105,21 +109,51 @@ func (s *Servers) await(limit time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("await nats: %w", err)
 	}
-	for !s.current() || !answers(ctx, js) {
+	for !s.current() || !s.serves(ctx, js) {
 		select {
 		case <-ctx.Done():
-			return errors.New("await nats: jetstream is not ready")
+			return errors.New("await nats: JetStream is not ready")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	return nil
 }
 
-func answers(ctx context.Context, js jetstream.JetStream) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+func (s *Servers) serves(ctx context.Context, js jetstream.JetStream) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := js.AccountInfo(ctx)
-	return err == nil
+	if _, err := js.AccountInfo(ctx); err != nil {
+		return false
+	}
+	away := 0
+	for _, n := range s.running() {
+		if n == nil {
+			away++
+		}
+	}
+	names := js.StreamNames(ctx)
+	for name := range names.Name() {
+		stream, err := js.Stream(ctx, name)
+		if err != nil || !followed(stream.CachedInfo().Cluster, away) {
+			return false
+		}
+	}
+	return names.Err() == nil
+}
+
+// followed reports whether a stream has a leader and all copies but those of the
+// nodes that are away.
+func followed(group *jetstream.ClusterInfo, away int) bool {
+	if group == nil {
+		return true
+	}
+	behind := 0
+	for _, peer := range group.Replicas {
+		if !peer.Current {
+			behind++
+		}
+	}
+	return group.Leader != "" && behind <= away
 }
 
 func (s *Servers) current() bool {
@@ -165,14 +199,15 @@ func (s *Servers) Kill(i int) {
 	}
 }
 
-// Restart starts node i again on its data and returns when JetStream works.
+// Restart starts node i again on its data and returns when JetStream works and the
+// node has caught up.
 func (s *Servers) Restart(t testing.TB, i int) {
 	t.Helper()
 	s.Kill(i)
 	if err := s.start(i); err != nil {
 		t.Fatalf("restart nats: %v", err)
 	}
-	if err := s.await(30 * time.Second); err != nil {
+	if err := s.await(); err != nil {
 		t.Fatalf("restart nats: %v", err)
 	}
 }
