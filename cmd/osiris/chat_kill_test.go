@@ -144,7 +144,7 @@ func (a *apart) awaitModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if names, err := c.Models(t.Context()); err == nil && slices.Contains(names, "played") {
 			return
 		} else if time.Now().After(deadline) {

@@ -37,7 +37,7 @@ func (r *upRig) jobs(t *testing.T, args ...string) told {
 // shown waits until a job is in a state and returns what is told of it.
 func (r *upRig) shown(t *testing.T, id, state string) (text string, job shownJob) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		got := r.jobs(t, "show", "--json", id)
 		if err := json.Unmarshal([]byte(got.stdout), &job); err == nil && string(job.State) == state {
@@ -83,7 +83,7 @@ func TestJobs(t *testing.T) {
 	if got := r.jobs(t, "retry", id); got.code != 0 || !strings.Contains(got.stdout, "is queued again") {
 		t.Errorf("retry: %+v", got)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if _, job = r.shown(t, id, "failed"); len(job.Attempts) == 2 {
 			break
 		}

@@ -80,7 +80,7 @@ func keysWhileRunning(t *testing.T, dir, url string) string {
 	if code != 0 || secret == "" {
 		t.Fatalf("keys create: %d %s %s", code, stdout, stderr)
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if code, answer := complete(t, url, secret, plain); code == 200 {
 			return secret

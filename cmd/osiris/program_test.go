@@ -42,7 +42,7 @@ func (o *output) String() string {
 // await returns the output once it contains text.
 func (o *output) await(t *testing.T, text string) string {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		if s := o.String(); strings.Contains(s, text) {
 			return s
@@ -113,11 +113,11 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for timeout := time.After(30 * time.Second); !is(); {
+	for timeout := time.After(time.Minute); !is(); {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("%s: not within 30 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }

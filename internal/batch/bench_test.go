@@ -154,7 +154,7 @@ func (r *rig) interactive(busy bool, n int) (percentile func(p int) time.Duratio
 	if busy {
 		r.driver(nil)
 		id := r.create(repeat("hi", 40_000), nil)
-		within(r.t, 30*time.Second, "the batch fills the worker", func() bool { return running.Load() >= slots-reserved })
+		within(r.t, patience, "the batch fills the worker", func() bool { return running.Load() >= slots-reserved })
 		defer func() {
 			if _, err := r.conn.CancelBatch(r.t.Context(), "acme", id); err != nil {
 				r.t.Error(err)

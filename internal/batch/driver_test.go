@@ -21,7 +21,7 @@ func TestBatchRuns(t *testing.T) {
 		r.driver(nil)
 		input := "\uFEFF" + words("hi", "bad", "busy") + "\r\n \n" + line("late", "hi")
 		id := r.create(input, nil)
-		b := r.end(id, 30*time.Second)
+		b := r.end(id, patience)
 		if b.Status != protocol.BatchCompleted || b.Model != "m" {
 			t.Errorf("%s", b.AppendJSON(nil))
 		}
@@ -40,7 +40,7 @@ func TestBatchRuns(t *testing.T) {
 // nothingLeft checks that an ended batch keeps nothing but itself and its files.
 func (r *rig) nothingLeft(id string) {
 	r.t.Helper()
-	within(r.t, 10*time.Second, "results are purged", func() bool {
+	within(r.t, patience, "results are purged", func() bool {
 		left := 0
 		_, err := r.conn.LineResults(r.t.Context(), r.key.Tenant, id, 0, false, func(jobs.LineResult) error { left++; return nil })
 		return err == nil && left == 0
@@ -75,7 +75,7 @@ func TestBatchFails(t *testing.T) {
 					b.Object.InputFileID = jobs.NewFileID()
 				}
 			})
-			b := r.end(id, 20*time.Second)
+			b := r.end(id, patience)
 			var codes []string
 			for _, f := range b.Errors {
 				codes = append(codes, f.Code)
@@ -95,9 +95,9 @@ func TestBatchMixesModelsIfAllowed(t *testing.T) {
 	r.driver(nil)
 	input := lineOf("a", "m", "hi") + "\n" + lineOf("b", "m2", "hi") + "\n" + lineOf("c", "m", "hi")
 	id := r.create(input, nil)
-	r.await(id, 10*time.Second, "two done", func(b *protocol.Batch) bool { return b.Counts.Completed == 2 })
+	r.await(id, patience, "two done", func(b *protocol.Batch) bool { return b.Counts.Completed == 2 })
 	r.workerOf("other", 1, answer) // the other pool had no worker
-	r.check(r.end(id, 20*time.Second), input)
+	r.check(r.end(id, patience), input)
 }
 
 func TestBatchEveryLineFails(t *testing.T) {
@@ -106,12 +106,12 @@ func TestBatchEveryLineFails(t *testing.T) {
 	r.worker(4)
 	r.driver(nil)
 	input := words("bad", "bad")
-	b := r.end(r.create(input, nil), 20*time.Second)
+	b := r.end(r.create(input, nil), patience)
 	if r.check(b, input); b.Status != protocol.BatchCompleted || b.OutputFileID != "" || b.ErrorFileID == "" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
 	input = words("hi")
-	b = r.end(r.create(input, nil), 20*time.Second)
+	b = r.end(r.create(input, nil), patience)
 	if r.check(b, input); b.ErrorFileID != "" || b.OutputFileID == "" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -125,7 +125,7 @@ func TestBatchLineFaults(t *testing.T) {
 	r.driver(nil)
 	input := line("good", "hi") + "\n" + strings.Replace(line("empty", "hi"), `[{"role":"user","content":"hi"}]`, "[]", 1) + "\n" +
 		strings.Replace(line("odd model", "hi"), `"model":"m"`, `"model":7`, 1)
-	b := r.end(r.create(input, nil), 20*time.Second)
+	b := r.end(r.create(input, nil), patience)
 	if fates := r.check(b, input); fates["good"] != "ok" || fates["empty"] != "400" || fates["odd model"] != "400" {
 		t.Errorf("%v", fates)
 	}
@@ -139,9 +139,9 @@ func TestBatchExpires(t *testing.T) {
 		r.driver(nil)
 		input := words("hi", "slow", "slow", "hi", "bad")
 		id := r.create(input, nil)
-		r.await(id, 60*time.Second, "three done", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 3 })
+		r.await(id, patience, "three done", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 3 })
 		r.closeWindow(id)
-		b := r.end(id, 60*time.Second)
+		b := r.end(id, patience)
 		if b.Status != protocol.BatchExpired || b.ExpiredAt == 0 || b.FinalizingAt != 0 {
 			t.Errorf("%s", b.AppendJSON(nil))
 		}
@@ -174,7 +174,7 @@ func TestBatchExpiresBeforeItIsValidated(t *testing.T) {
 	input := words("hi", "hi")
 	id := r.create(input, func(b *jobs.StoredBatch) { b.Object.ExpiresAt = b.Object.CreatedAt - 10 })
 	r.driver(nil)
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if fates := r.check(b, input); b.Status != protocol.BatchExpired || fates["c1"] != "batch_expired" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -189,7 +189,7 @@ func TestBatchIsCancelled(t *testing.T) {
 		r.driver(nil)
 		input := words("hi", "bad", "slow", "slow", "slow")
 		id := r.create(input, nil)
-		r.await(id, 20*time.Second, "two done", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 2 })
+		r.await(id, patience, "two done", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 2 })
 		b, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id)
 		if err != nil || b.Object.Status != protocol.BatchCancelling || b.Object.CancellingAt == 0 {
 			t.Fatalf("%+v, %v", b, err)
@@ -197,7 +197,7 @@ func TestBatchIsCancelled(t *testing.T) {
 		if again, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil || again.Object.CancellingAt != b.Object.CancellingAt {
 			t.Errorf("again: %+v, %v", again, err)
 		}
-		o := r.end(id, 20*time.Second)
+		o := r.end(id, patience)
 		fates := r.check(o, input)
 		want := map[string]string{"c0": "ok", "c1": "400", "c2": "batch_cancelled", "c3": "batch_cancelled", "c4": "batch_cancelled"}
 		if o.Status != protocol.BatchCancelled || o.CancelledAt == 0 || !maps.Equal(fates, want) {
@@ -225,7 +225,7 @@ func TestBatchCancelLetsRunningLinesEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(release)
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if r.check(b, input); b.Status != protocol.BatchCancelled || b.Counts.Completed == 0 || b.Counts.Failed == 0 {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -239,7 +239,7 @@ func TestBatchIsCancelledWithoutAnyDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.driver(nil)
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if b.Status != protocol.BatchCancelled || b.Counts != (protocol.BatchCounts{}) || b.OutputFileID+b.ErrorFileID != "" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -253,15 +253,15 @@ func TestBatchWithoutAnyWorker(t *testing.T) {
 	input := repeat("hi", 300)
 	id := r.create(input, nil)
 	other := r.create(input, func(b *jobs.StoredBatch) { b.Object.ExpiresAt = b.Object.CreatedAt + 2 })
-	r.await(id, 20*time.Second, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
+	r.await(id, patience, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
 	if _, err := r.conn.CancelBatch(t.Context(), r.key.Tenant, id); err != nil {
 		t.Fatal(err)
 	}
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if fates := r.check(b, input); b.Status != protocol.BatchCancelled || fates["c299"] != "batch_cancelled" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
-	b = r.end(other, 20*time.Second)
+	b = r.end(other, patience)
 	if fates := r.check(b, input); b.Status != protocol.BatchExpired || fates["c7"] != "batch_expired" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -277,7 +277,7 @@ func TestBatchOfARevokedKey(t *testing.T) {
 	}
 	r.worker(2)
 	r.driver(nil)
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if fates := r.check(b, input); b.Status != protocol.BatchCompleted || fates["c3"] != "401" {
 		t.Errorf("%s, %v", b.AppendJSON(nil), fates)
 	}
@@ -291,7 +291,7 @@ func TestBatchOfAKeyWithoutTheModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.driver(nil)
-	b := r.end(r.create(words("hi"), func(b *jobs.StoredBatch) { b.Key = key.ID }), 20*time.Second)
+	b := r.end(r.create(words("hi"), func(b *jobs.StoredBatch) { b.Key = key.ID }), patience)
 	if b.Status != protocol.BatchFailed || b.Errors[0].Code != "model_not_found" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -312,7 +312,7 @@ func TestBatchGoesOnWithoutItsInput(t *testing.T) {
 	first.stop()
 	r.driver(nil) // reads the input again
 	close(release)
-	b := r.end(id, 30*time.Second)
+	b := r.end(id, patience)
 	if r.check(b, input); b.Status != protocol.BatchCompleted {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -327,7 +327,7 @@ func TestBatchOfLargeLines(t *testing.T) {
 	r.driver(nil)
 	long := strings.Repeat("i", 5000)
 	input := line("a", strings.Repeat("x", 2<<20)) + "\n" + line(long, "hi") + "\n" + line("c", strings.Repeat("y", 3<<20))
-	b := r.end(r.create(input, nil), 30*time.Second)
+	b := r.end(r.create(input, nil), patience)
 	if fates := r.check(b, input); fates["a"] != "ok" || fates[long] != "ok" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}

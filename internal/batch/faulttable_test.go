@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
@@ -67,7 +66,7 @@ func TestBatchFaultTable(t *testing.T) {
 					b.Object.InputFileID = foreign
 				}
 			})
-			b := r.end(id, 30*time.Second)
+			b := r.end(id, patience)
 			param, number := "null", row.line
 			if row.param != "" {
 				param = fmt.Sprintf("%q", row.param)

@@ -3,7 +3,6 @@ package batch
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
@@ -64,7 +63,7 @@ func TestBatchKeepsAnswers(t *testing.T) {
 		input := storedLine("a", "hi") + line("b", "hi") + "\n" + storedLine("busy", "busy") + storedLine("bad", "bad") +
 			storedLine("large", strings.Repeat("hello ", 1<<18)) + `{"custom_id":"odd","method":"POST","url":"/v1/chat/completions",` +
 			`"body":{"model":"m","st\u006fre":true,"metadata":{"line":"odd"},"messages":[{"role":"user","content":"hi"}]}}` + "\n"
-		b := r.end(r.create(input, nil), 30*time.Second)
+		b := r.end(r.create(input, nil), patience)
 		if fates := r.check(b, input); fates["a"] != "ok" || fates["bad"] != "400" || fates["large"] != "ok" {
 			t.Fatal(fates)
 		}

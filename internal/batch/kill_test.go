@@ -111,12 +111,12 @@ func TestDriverDiesAfterEachWrite(t *testing.T) {
 								r.cancelOnceTwoAreDone(id, reached)
 							}
 							var seen history
-							r.await(id, 20*time.Second, "ended, or its driver dead", func(b *protocol.Batch) bool {
+							r.await(id, patience, "ended, or its driver dead", func(b *protocol.Batch) bool {
 								seen.saw(t, b)
 								return b.Status.Ended() || reached() != ""
 							})
 							r.driver(nil)
-							b := r.await(id, 30*time.Second, "ended", func(b *protocol.Batch) bool {
+							b := r.await(id, patience, "ended", func(b *protocol.Batch) bool {
 								seen.saw(t, b)
 								return b.Status.Ended()
 							})
@@ -149,12 +149,12 @@ func TestDriverDiesAfterEachWrite(t *testing.T) {
 // driver died: then at once.
 func (r *rig) cancelOnceTwoAreDone(id string, reached func() string) {
 	r.t.Helper()
-	r.await(id, 20*time.Second, "two done, or its driver dead", func(b *protocol.Batch) bool {
+	r.await(id, patience, "two done, or its driver dead", func(b *protocol.Batch) bool {
 		return b.Counts.Completed+b.Counts.Failed == 2 || reached() != ""
 	})
 	if r.get(id).Object.Counts.Total == 0 { // cancelled before it is counted: a test of its own
 		second := r.driver(nil)
-		r.await(id, 20*time.Second, "counted", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 2 })
+		r.await(id, patience, "counted", func(b *protocol.Batch) bool { return b.Counts.Completed+b.Counts.Failed == 2 })
 		second.die()
 	}
 	if _, err := r.conn.CancelBatch(r.t.Context(), "acme", id); err != nil {
@@ -188,7 +188,7 @@ func TestDriversDieAtRandom(t *testing.T) {
 		var seen history
 		for id, input := range inputs {
 			seen = history{}
-			b := r.await(id, 60*time.Second, "ended", func(b *protocol.Batch) bool {
+			b := r.await(id, patience, "ended", func(b *protocol.Batch) bool {
 				seen.saw(t, b)
 				return b.Status.Ended()
 			})
@@ -213,9 +213,9 @@ func TestDriverHandsOver(t *testing.T) {
 		<-running
 		first.stop()
 		r.driver(nil)
-		r.await(id, 30*time.Second, "taken over", func(*protocol.Batch) bool { return r.get(id).Fence == 2 })
+		r.await(id, patience, "taken over", func(*protocol.Batch) bool { return r.get(id).Fence == 2 })
 		close(release)
-		r.check(r.end(id, 60*time.Second), input)
+		r.check(r.end(id, patience), input)
 		if n := runs.Load(); n != 12 {
 			t.Errorf("12 lines ran %d times", n)
 		}

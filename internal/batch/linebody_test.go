@@ -3,7 +3,6 @@ package batch
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
 	"github.com/osiris/osiris/pkg/protocol"
@@ -23,7 +22,7 @@ func TestBatchLinesThatAskForMore(t *testing.T) {
 		with("background", `"background":true`), with("foreground", `"background":false`), with("both", `"background":true,"store":true`),
 		with("no stream", `"stream":false`), with("tier", `"service_tier":"flex"`), with("metadata", `"metadata":{"a":"b"}`),
 	}, "\n")
-	b := r.end(r.create(input, nil), 20*time.Second)
+	b := r.end(r.create(input, nil), patience)
 	fates := r.check(b, input)
 	for id, want := range map[string]string{
 		"store": "ok", "no store": "ok", "null": "ok", "background": "400", "foreground": "ok", "both": "400",
@@ -39,7 +38,7 @@ func TestBatchLinesThatAskForMore(t *testing.T) {
 		}
 	}
 	input = with("stream", `"stream":true`)
-	if b = r.end(r.create(input, nil), 20*time.Second); b.Status != protocol.BatchFailed || b.Errors[0].Code != "streaming_unsupported" {
+	if b = r.end(r.create(input, nil), patience); b.Status != protocol.BatchFailed || b.Errors[0].Code != "streaming_unsupported" {
 		t.Errorf("stream: %s", b.AppendJSON(nil))
 	}
 }

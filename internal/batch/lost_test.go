@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/osiris/osiris/pkg/jobs"
 	"github.com/osiris/osiris/pkg/jobs/jobstest"
@@ -48,7 +47,7 @@ func TestBatchWhoseInputIsLost(t *testing.T) {
 		<-running
 		r.lose(id)
 		close(release)
-		b := r.end(id, 60*time.Second)
+		b := r.end(id, patience)
 		fates := r.check(b, input)
 		if b.Status != protocol.BatchCompleted || fates["c0"] != "ok" || fates["c13"] != protocol.CodeBatchInputLost {
 			t.Errorf("%s, %v", b.AppendJSON(nil), fates)
@@ -70,7 +69,7 @@ func TestBatchTakenOverWithoutItsInput(t *testing.T) {
 			first := r.driver(nil)
 			id := r.create(words("hi", "hi"), nil)
 			<-running // perhaps a line that the batch before it left
-			r.await(id, 10*time.Second, "begun", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
+			r.await(id, patience, "begun", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
 			first.stop()
 			r.lose(id)
 			if cancelled {
@@ -79,7 +78,7 @@ func TestBatchTakenOverWithoutItsInput(t *testing.T) {
 				}
 			}
 			second := r.driver(nil)
-			b := r.end(id, 30*time.Second)
+			b := r.end(id, patience)
 			if b.Status != protocol.BatchFailed || b.FailedAt == 0 || len(b.Errors) != 1 || b.Errors[0].Param != "file_id" ||
 				!strings.Contains(b.Errors[0].Message, b.InputFileID) {
 				t.Errorf("cancelled=%t: %s", cancelled, b.AppendJSON(nil))
@@ -116,7 +115,7 @@ func TestBatchLineRefusedByTheWordsOfABatch(t *testing.T) {
 	<-running
 	first.die() // what follows reads the refusals from the results
 	r.driver(nil)
-	b := r.end(id, 30*time.Second)
+	b := r.end(id, patience)
 	fates := r.check(b, input)
 	if b.Status != protocol.BatchCompleted || b.ExpiredAt != 0 || fates["c0"] != "400" || fates["c2"] != "400" || fates["c3"] != "400" {
 		t.Errorf("%s, %v", b.AppendJSON(nil), fates)

@@ -72,7 +72,7 @@ func TestReplacedDriverRunsNothing(t *testing.T) {
 			id := r.create(repeat("hi", 3), nil)
 			select {
 			case <-held:
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience):
 				close(release)
 				t.Fatal("the driver does not write " + tt.at)
 			}
@@ -82,7 +82,7 @@ func TestReplacedDriverRunsNothing(t *testing.T) {
 			close(release)
 			select {
 			case <-buried:
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience):
 				t.Fatal("the driver does not stop")
 			}
 			if n := ran.Load(); n != before {
@@ -110,12 +110,12 @@ func TestBatchLeavesNoLineInTheQueue(t *testing.T) {
 	})
 	id = r.create(words("hi"), nil)
 	close(created)
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if b.Status != protocol.BatchCompleted {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
 	r.nothingLeft(id)
-	within(t, 10*time.Second, "no line is queued", func() bool {
+	within(t, patience, "no line is queued", func() bool {
 		queued, err := r.conn.LinesQueued(t.Context(), "acme", id)
 		return err == nil && len(queued) == 0
 	})
@@ -136,6 +136,6 @@ func (r *rig) stray(d *Driver, batch string) {
 		r.t.Error(err)
 		return
 	}
-	within(r.t, 5*time.Second, "the stray line is queued", s.Stored)
+	within(r.t, patience, "the stray line is queued", s.Stored)
 	s.Close()
 }

@@ -232,6 +232,10 @@ func (r *rig) get(id string) *jobs.StoredBatch {
 	return b
 }
 
+// patience is how long tests wait for what usually takes milliseconds, on a machine
+// that is busy with others.
+const patience = time.Minute
+
 // await polls until the batch is as it should be.
 func (r *rig) await(id string, limit time.Duration, what string, is func(b *protocol.Batch) bool) *protocol.Batch {
 	r.t.Helper()

@@ -30,7 +30,7 @@ func TestTakeoverOfACancelledBatchDrains(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.driver(nil)
-		within(t, 20*time.Second, "what waits is taken out of the queue", func() bool {
+		within(t, patience, "what waits is taken out of the queue", func() bool {
 			queued, err := r.conn.LinesQueued(t.Context(), "acme", id)
 			return err == nil && len(queued) == 2
 		})
@@ -38,7 +38,7 @@ func TestTakeoverOfACancelledBatchDrains(t *testing.T) {
 			t.Errorf("while lines run: %s", b.AppendJSON(nil))
 		}
 		close(release)
-		b := r.end(id, 20*time.Second)
+		b := r.end(id, patience)
 		if r.check(b, input); b.Status != protocol.BatchCancelled || b.Counts.Completed != 2 || runs.Load() != 2 {
 			t.Errorf("%d ran: %s", runs.Load(), b.AppendJSON(nil))
 		}
@@ -63,7 +63,7 @@ func TestTakeoverOfACancelledBatchDrainsForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.driver(nil)
-	b := r.end(id, 20*time.Second)
+	b := r.end(id, patience)
 	if fates := r.check(b, input); b.Status != protocol.BatchCancelled || fates["c0"] != "batch_cancelled" {
 		t.Errorf("%s", b.AppendJSON(nil))
 	}
@@ -95,13 +95,13 @@ func TestTakeoverKeepsTries(t *testing.T) {
 					t.Error("the line is tried under an earlier number again")
 				}
 				seen[tried] = true
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience):
 				t.Fatal("the line is not tried again")
 			}
 		}
 		next()
 		next()
-		within(t, 10*time.Second, "the failure is known", func() bool {
+		within(t, patience, "the failure is known", func() bool {
 			queued, err := r.conn.LinesQueued(t.Context(), "acme", id)
 			return err == nil && len(queued) == 0
 		})
@@ -113,7 +113,7 @@ func TestTakeoverKeepsTries(t *testing.T) {
 		r.driver(nil)
 		next()
 		well.Store(true)
-		r.check(r.end(id, 60*time.Second), input)
+		r.check(r.end(id, patience), input)
 	})
 }
 

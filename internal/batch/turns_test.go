@@ -49,7 +49,7 @@ func TestBatchesTakeTurns(t *testing.T) {
 			ids = append(ids, r.create(input, nil))
 		}
 		for _, id := range ids[:2] {
-			r.await(id, 20*time.Second, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
+			r.await(id, patience, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
 		}
 		expiring := r.create(input, func(b *jobs.StoredBatch) { b.Object.ExpiresAt = b.Object.CreatedAt + 3 })
 		theirs := rival.create(input, nil)
@@ -60,16 +60,16 @@ func TestBatchesTakeTurns(t *testing.T) {
 		if _, err := r.conn.CancelBatch(t.Context(), "acme", ids[3]); err != nil {
 			t.Fatal(err)
 		}
-		if b := r.end(ids[3], 10*time.Second); b.Status != protocol.BatchCancelled {
+		if b := r.end(ids[3], patience); b.Status != protocol.BatchCancelled {
 			t.Errorf("%s", b.AppendJSON(nil))
 		}
-		b = r.end(expiring, 20*time.Second)
+		b = r.end(expiring, patience)
 		if fates := r.check(b, input); b.Status != protocol.BatchExpired || fates["c0"] != "batch_expired" {
 			t.Errorf("%s", b.AppendJSON(nil))
 		}
 		close(release)
 		for _, id := range ids[:3] {
-			b := r.end(id, 40*time.Second)
+			b := r.end(id, patience)
 			if r.check(b, input); b.Status != protocol.BatchCompleted {
 				t.Errorf("%s", b.AppendJSON(nil))
 			}
@@ -88,17 +88,17 @@ func TestBatchesMoveToWhoIsFree(t *testing.T) {
 		first := r.driver(nil)
 		input := words("hi")
 		ids := []string{r.create(input, nil), r.create(input, nil)}
-		within(t, 20*time.Second, "one is driven and one waits", func() bool {
+		within(t, patience, "one is driven and one waits", func() bool {
 			driven, waiting := first.places.count()
 			return driven == 1 && waiting == 1
 		})
 		r.driver(nil)
 		for _, id := range ids {
-			r.await(id, 30*time.Second, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
+			r.await(id, patience, "running", func(b *protocol.Batch) bool { return b.Status == protocol.BatchInProgress })
 		}
 		close(release)
 		for _, id := range ids {
-			r.check(r.end(id, 30*time.Second), input)
+			r.check(r.end(id, patience), input)
 		}
 	})
 }

@@ -98,7 +98,7 @@ func TestCancelCompletion(t *testing.T) {
 	cancel(running)
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the worker goes on")
 	}
 	if page := r.list("?status=cancelled"); len(page.Data) != 2 {

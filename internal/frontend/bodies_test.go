@@ -16,7 +16,7 @@ import (
 // awaitInUse waits until bodies take n bytes.
 func (r *rig) awaitInUse(n int64) {
 	r.t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for r.bodies.inUse() != n {

@@ -101,7 +101,7 @@ func startOn(t testing.TB, n *jobstest.NATS, cfg Config, h jobs.Handler) *rig {
 // work starts a worker.
 func (r *rig) work(h jobs.Handler) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	var err error
 	r.consumer, err = jobs.Consume(ctx, r.conn, jobs.ConsumeConfig{Pool: "default", Slots: 256}, h)

@@ -241,7 +241,7 @@ func TestShutdownWaitsForUploads(t *testing.T) {
 	eventually(t, "a part stored", func() bool { return n.Messages(t, "files") > 0 })
 	over := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		over <- r.Shutdown(ctx)
 	}()

@@ -89,7 +89,7 @@ func (r *running) ready(t *testing.T) service.Info {
 		return i
 	case err := <-r.err:
 		t.Fatalf("ended before it was ready: %v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not ready")
 	}
 	return service.Info{}
@@ -196,7 +196,7 @@ func TestReload(t *testing.T) {
 	info := r.ready(t)
 	await := func(model string, want int) {
 		t.Helper()
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for {
 			code, body := ask(t, info.API, info.NewKey, model)
 			if code == want {
@@ -243,7 +243,7 @@ func TestNoKeyNoListening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if c, err := net.Dial("tcp", admin); err == nil {
 			c.Close()

