@@ -118,21 +118,14 @@ func (a *answer) stream(head []byte) error {
 			continue
 		case bytes.HasPrefix(data, []byte("[DONE]")):
 			return a.end(&seen, io.EOF)
-		case event.Error || event.Name == "error":
-			return a.call.EventError(upstream.ParseError(data), a.model)
 		}
-		if err := protocol.ParseChunk(data, &chunk); err != nil {
-			return a.notAChunk(data, err)
-		}
-		if isBare(&chunk) && !bytes.Contains(data, []byte(`"choices"`)) {
-			// Nothing of a chunk: a flat error such as {"message":…}, or a ping.
-			if details := upstream.ParseError(data); details.Message != "" {
-				return a.call.EventError(details, a.model)
-			}
+		if is, err := a.chunk(&event, data, &chunk); err != nil {
+			return a.forgive(&seen, err)
+		} else if !is {
 			continue
 		}
 		if err := seen.note(&chunk); err != nil {
-			return a.call.Fail(err)
+			return a.forgive(&seen, a.call.Fail(err))
 		}
 		if seen.complete(a.choices) {
 			a.call.Hurry(tail)
@@ -146,8 +139,27 @@ func (a *answer) stream(head []byte) error {
 	}
 }
 
-// end judges a stream that stopped with err. Once every choice that was asked for
-// is finished, it does not matter how the connection ends.
+// chunk reads the chunk of an event, or finds that there is none in it, or an error.
+func (a *answer) chunk(event *protocol.Event, data []byte, chunk *protocol.Chunk) (is bool, err error) {
+	if event.Error || event.Name == "error" {
+		return false, a.call.EventError(upstream.ParseError(data), a.model)
+	}
+	if err := protocol.ParseChunk(data, chunk); errors.Is(err, protocol.ErrMalformed) {
+		return false, a.call.Fail(fmt.Errorf("parse chunk: %w", err))
+	} else if err != nil { // mostly an error
+		return false, a.call.EventError(upstream.ParseError(data), a.model)
+	}
+	if isBare(chunk) && !bytes.Contains(data, []byte(`"choices"`)) {
+		// Nothing of a chunk: a flat error such as {"message":…}, or a ping.
+		if details := upstream.ParseError(data); details.Message != "" {
+			return false, a.call.EventError(details, a.model)
+		}
+		return false, nil
+	}
+	return true, nil
+}
+
+// end judges a stream that stopped with err.
 func (a *answer) end(seen *progress, err error) error {
 	if err == io.EOF {
 		if seen.complete(1) {
@@ -155,19 +167,16 @@ func (a *answer) end(seen *progress, err error) error {
 		}
 		return a.call.EndedEarly()
 	}
-	err = a.call.Fail(err)
+	return a.forgive(seen, a.call.Fail(err))
+}
+
+// forgive drops the model server's fault once every choice that was asked for is
+// finished: the client has the whole answer, whatever comes after it.
+func (a *answer) forgive(seen *progress, err error) error {
 	if _, upstreams := errors.AsType[*provider.Error](err); upstreams && seen.complete(a.choices) {
 		return nil
 	}
 	return err
-}
-
-// notAChunk explains an event that ParseChunk refused: mostly an error.
-func (a *answer) notAChunk(data []byte, err error) error {
-	if errors.Is(err, protocol.ErrMalformed) {
-		return a.call.Fail(fmt.Errorf("parse chunk: %w", err))
-	}
-	return a.call.EventError(upstream.ParseError(data), a.model)
 }
 
 func isBare(c *protocol.Chunk) bool { return len(c.Choices) == 0 && c.Usage == nil }
