@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/osiris/osiris/internal/client"
 	"github.com/osiris/osiris/internal/service"
@@ -26,6 +28,8 @@ type chat struct {
 }
 
 func (c *chat) run(ctx context.Context, std service.IO) int {
+	signal.Ignore(syscall.SIGPIPE) // a reader that has enough must not end the program before the job is cancelled
+	defer signal.Reset(syscall.SIGPIPE)
 	return c.with(std, func(api *client.Client) error {
 		model := firstOf(c.Model, environment(std.Environ)["OSIRIS_MODEL"])
 		if model == "" {
@@ -79,11 +83,20 @@ func (t *conversation) say(ctx context.Context, prompt string) error {
 	answer, err := t.api.Ask(ctx, client.Chat{
 		Model: t.model, Messages: turns, Stream: t.flags.Stream, Store: t.flags.Store,
 		Key: newKey(), Options: requestOptions(t.flags.Option),
-	}, client.Listener{Say: t.out.say, Lost: t.out.lost, Anew: t.out.anew})
-	if err := errors.Join(err, t.out.endLine()); err != nil {
+	}, client.Listener{Say: t.out.say, Lost: t.out.lost, Anew: t.out.anew, Ending: t.out.ending})
+	switch err = errors.Join(err, t.out.endLine()); {
+	case err == nil:
+	case ctx.Err() != nil, errors.Is(err, syscall.EPIPE):
 		if answer.Pending {
-			err = mayStillCome(err, t.api.BaseURL()+"/chat/completions/"+answer.ID)
+			t.out.left(t.api.BaseURL(), answer.ID)
 		}
+		if ctx.Err() == nil {
+			return &exitError{exitUnread, ""}
+		}
+		return err
+	case answer.Pending:
+		return mayStillCome(err, t.api.BaseURL()+"/chat/completions/"+answer.ID)
+	default:
 		return err
 	}
 	t.turns = append(turns, client.Message{Role: "assistant", Content: answer.Text})

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -220,4 +221,31 @@ func TestChatOutlivesProcesses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A reader that goes ends a chat, and its job.
+func TestChatUnread(t *testing.T) {
+	r := startRig(t)
+	cmd := exec.Command(build(t), "chat", "-m", "echo?delay=100ms&tokens=600", "one two")
+	cmd.Env = append(os.Environ(), "OSIRIS_BASE_URL="+r.url, "OSIRIS_API_KEY="+r.key)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 3)); err != nil {
+		t.Error(err)
+	}
+	if err := stdout.Close(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitUnread || stderr.Len() > 0 {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	r.awaitJob(t, "cancelled")
 }

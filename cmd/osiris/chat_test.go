@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/osiris/osiris/internal/service"
 	"github.com/osiris/osiris/pkg/protocol"
@@ -167,25 +168,44 @@ func TestChatIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-// Whoever interrupts a chat cancels its job, which the server keeps.
+// Whoever interrupts a chat cancels its job, which the server keeps, also if it has not
+// said a word yet.
 func TestChatInterrupted(t *testing.T) {
-	r := startRig(t)
-	ctx, interrupt := context.WithCancelCause(t.Context())
-	stdout, ended := newOutput(), make(chan int, 1)
-	go func() {
-		ended <- run(ctx, []string{"chat", "-m", "echo?delay=100ms&tokens=600", "one two"}, service.IO{
-			Environ: []string{"OSIRIS_BASE_URL=" + r.url, "OSIRIS_API_KEY=" + r.key}, Stdout: stdout, Stderr: io.Discard,
+	for name, model := range map[string]string{"in the middle": "echo?delay=100ms&tokens=600", "before the first word": "echo?first=1h"} {
+		t.Run(name, func(t *testing.T) {
+			r := startRig(t)
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			stdout, stderr, ended := newOutput(), newOutput(), make(chan int, 1)
+			go func() {
+				ended <- run(ctx, []string{"chat", "-m", model, "one two"}, service.IO{
+					Environ: []string{"OSIRIS_BASE_URL=" + r.url, "OSIRIS_API_KEY=" + r.key}, Stdout: stdout, Stderr: stderr,
+				})
+			}()
+			if name == "in the middle" {
+				stdout.await(t, "one")
+			}
+			r.awaitJob(t, "running")
+			interrupt(service.ErrSignal)
+			if code := <-ended; code != exitInterrupted || strings.Contains(stderr.String(), "could not") {
+				t.Errorf("exit code %d, %s", code, stderr)
+			}
+			r.awaitJob(t, "cancelled")
 		})
-	}()
-	stdout.await(t, "one")
-	interrupt(service.ErrSignal)
-	if code := <-ended; code != exitInterrupted {
-		t.Errorf("exit code %d", code)
 	}
-	list := runCommand(t, nil, "", "jobs", "list", "--json", "--data-dir", r.dir)
-	var all []struct{ ID, State string }
-	if err := json.Unmarshal([]byte(list.stdout), &all); err != nil || len(all) != 1 || all[0].State != "cancelled" {
-		t.Errorf("%v: %+v", err, list)
+}
+
+// awaitJob waits until the only job is in that state.
+func (r *upRig) awaitJob(t *testing.T, state string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		list := runCommand(t, nil, "", "jobs", "list", "--json", "--data-dir", r.dir)
+		var all []struct{ ID, State string }
+		if err := json.Unmarshal([]byte(list.stdout), &all); err == nil && len(all) == 1 && all[0].State == state {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no job is %s: %+v", state, list)
+		}
 	}
 }
 

@@ -7,4 +7,5 @@ const (
 	exitUsage       = 2   // what was asked for makes no sense: the command line, or a file of requests
 	exitUnanswered  = 3   // a batch that was waited for has ended, and not every request has an answer
 	exitInterrupted = 130 // Ctrl-C or SIGTERM, as shells say it; of osiris up: the second one
+	exitUnread      = 141 // whoever read the output has gone, as shells say it
 )

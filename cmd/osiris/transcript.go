@@ -51,6 +51,20 @@ func (t *transcript) anew() error {
 	return nil
 }
 
+// ending notes that whoever interrupted has to wait for a moment.
+func (t *transcript) ending() {
+	fmt.Fprintf(t.notes, "%s: cancelling; again Ctrl-C leaves the job to the server\n", name)
+}
+
+// left notes that a job could not be cancelled.
+func (t *transcript) left(base, id string) {
+	if id == "" {
+		fmt.Fprintf(t.notes, "%s: the server did not name the job, and may go on with it\n", name)
+		return
+	}
+	fmt.Fprintf(t.notes, "%s: the job could not be cancelled, and the server may go on with it. To cancel it: POST %s/chat/completions/%s/cancel\n", name, base, id)
+}
+
 // firstSentence leaves out the advice that servers put behind what happened.
 func firstSentence(s string) string {
 	first, _, _ := strings.Cut(s, ". ")

@@ -25,6 +25,8 @@ type asking struct {
 	last string // id of the last event seen; "" if all of them are wanted
 	gone bool   // they are no longer stored: the answer is had whole
 	lost int    // length of what was said when a stream last ended with an error; -1: none did
+
+	unheard bool // the listener failed
 }
 
 func (a *asking) run(ctx context.Context) error {

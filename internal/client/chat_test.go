@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,7 +33,9 @@ type keptServer struct {
 	status  string   // of the job, when it is asked for
 	answer  string   // of the job as one completion; "" for none
 	scripts []string // of events, "~" cuts the connection; a number refuses with that status
+	cancel  string   // a status that refuses it, "~" cuts the connection; "" cancels
 	posts   int
+	cancels int
 	queries []string // of the other requests for the stream
 }
 
@@ -41,6 +44,15 @@ func (k *keptServer) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/chat/completions":
 		k.posts++
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/chat/completions/"+id+"/cancel":
+		k.cancels++
+		switch status, err := strconv.Atoi(k.cancel); {
+		case k.cancel == "~":
+			cut()
+		case err == nil:
+			w.WriteHeader(status)
+		}
+		return
 	case r.Method == http.MethodGet && r.URL.Path == "/v1/chat/completions/"+id && r.URL.Query().Get("stream") == "":
 		choices := "[]"
 		if k.answer != "" {
@@ -219,14 +231,66 @@ func TestAskGivesUp(t *testing.T) {
 	}
 }
 
-// A listener that cannot write ends the asking.
+// A listener that cannot write ends the asking, and the job.
 func TestAskWithoutAListener(t *testing.T) {
 	k := &keptServer{t: t, scripts: []string{events(1, "a") + done}}
 	client, calls := against(t, Config{}, k.serve)
 	full := errors.New("disk full")
-	_, err := client.Ask(t.Context(), Chat{Model: "m", Stream: true, Store: true}, Listener{Say: func(string) error { return full }})
-	if !errors.Is(err, full) || calls.Load() != 1 {
-		t.Errorf("%v after %d calls", err, calls.Load())
+	answer, err := client.Ask(t.Context(), Chat{Model: "m", Stream: true, Store: true}, Listener{Say: func(string) error { return full }})
+	if !errors.Is(err, full) || calls.Load() != 2 || k.cancels != 1 || answer.Pending {
+		t.Errorf("%v after %d calls, %d of them cancel: %+v", err, calls.Load(), k.cancels, answer)
+	}
+}
+
+// Whoever stops asking cancels the job, also if it has no name yet, and learns whether
+// that worked.
+func TestAskStops(t *testing.T) {
+	for name, c := range map[string]struct {
+		script, status string // of the stream, and of the attempt to cancel it
+		late           bool   // stopped before the server says anything
+		cancels        int
+		pending        bool
+	}{
+		"in the middle":     {script: events(1, "a"), cancels: 1},
+		"before the name":   {script: events(1, "a"), late: true, cancels: 1},
+		"refused after all": {script: "429", late: true},
+		"never named":       {script: "~", late: true, pending: true},
+		"no such job":       {script: events(1, "a"), status: "404", cancels: 1},
+		"server fails":      {script: events(1, "a"), status: "500", cancels: 1, pending: true},
+		"server gone":       {script: events(1, "a"), status: "~", cancels: 1, pending: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &keptServer{t: t, scripts: []string{c.script}, cancel: c.status}
+			asked, goOn := make(chan struct{}), make(chan struct{})
+			client, _ := against(t, Config{Patience: time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/v1/chat/completions" {
+					k.serve(w, r)
+					return
+				}
+				close(asked)
+				if c.late {
+					<-goOn
+				}
+				if c.script == "~" {
+					cut()
+				}
+				if k.serve(w, r); c.script != "429" {
+					<-r.Context().Done()
+				}
+			})
+			ctx, stop := context.WithCancelCause(t.Context())
+			enough := errors.New("enough")
+			if c.late {
+				go func() { <-asked; stop(enough) }()
+			}
+			answer, err := client.Ask(ctx, Chat{Model: "m", Stream: true, Store: true, Key: "k"}, Listener{
+				Say:    func(string) error { stop(enough); return nil },
+				Ending: func() { close(goOn) },
+			})
+			if !errors.Is(err, enough) || k.cancels != c.cancels || answer.Pending != c.pending {
+				t.Errorf("%v after %d attempts to cancel: %+v", err, k.cancels, answer)
+			}
+		})
 	}
 }
 

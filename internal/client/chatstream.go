@@ -131,18 +131,24 @@ func shown(calls json.RawMessage) string {
 
 // say tells the listener what a recital returned.
 func (a *asking) say(text string, void bool) error {
+	err := a.tell(text, void)
+	if err != nil {
+		a.unheard = true
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+func (a *asking) tell(text string, void bool) error {
 	if void && a.listener.Anew != nil {
 		if err := a.listener.Anew(); err != nil {
-			return fmt.Errorf("write answer: %w", err)
+			return err
 		}
 	}
 	if text == "" {
 		return nil
 	}
-	if err := a.listener.Say(text); err != nil {
-		return fmt.Errorf("write answer: %w", err)
-	}
-	return nil
+	return a.listener.Say(text)
 }
 
 // streamError is an error that came inside a stream, or instead of a kept answer.
