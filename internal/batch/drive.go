@@ -106,7 +106,8 @@ func (v *drive) step(ctx context.Context) error {
 		return err
 	}
 	if v.b.Object.Status == protocol.BatchCancelling {
-		if err := v.settle(ctx, notRun(protocol.ErrBatchCancelled())); err != nil {
+		cancelled := notRun(protocol.ErrBatchCancelled())
+		if err := v.settle(ctx, func(int) *jobs.Result { return cancelled }); err != nil {
 			return err
 		}
 	}
@@ -232,6 +233,21 @@ func (v *drive) resync(ctx context.Context) (err error) {
 // such a one, so no answer of a model can be taken for it.
 func notRun(why *protocol.Error) *jobs.Result {
 	return &jobs.Result{Status: jobs.Cancelled, Error: why}
+}
+
+// expiredResults returns the results of requests for which the window closed: those
+// that were tried in vain say what was the matter.
+func (v *drive) expiredResults() func(i int) *jobs.Result {
+	untried := notRun(protocol.ErrBatchExpired())
+	return func(i int) *jobs.Result {
+		fault, tried := v.progress.faults[i]
+		if !tried {
+			return untried
+		}
+		why := protocol.ErrBatchExpired()
+		why.Message += " Its last attempt failed: " + fault
+		return notRun(why)
+	}
 }
 
 // reasonOf says why a line was not executed.

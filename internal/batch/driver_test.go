@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -165,6 +166,28 @@ func (r *rig) closeWindow(id string) {
 		if !errors.Is(err, jobs.ErrBatchMoved) {
 			r.t.Fatal(err)
 		}
+	}
+}
+
+// A line that was tried until the window closed says what was the matter.
+func TestBatchExpiredLineSaysWhy(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, jobstest.One(t))
+	failed := make(chan struct{}, 64)
+	r.workerOf("default", 1, func(context.Context, *jobs.Attempt) (jobs.Outcome, error) {
+		failed <- struct{}{}
+		return jobs.Outcome{}, protocol.ErrUpstream("The model is on fire. " + strings.Repeat("ä", 200))
+	})
+	id := r.create(words("hi"), nil)
+	r.driver(nil)
+	<-failed
+	<-failed // so what became of the first is known
+	r.closeWindow(id)
+	b := r.end(id, patience)
+	lines := r.lines(b.ErrorFileID)
+	if len(lines) != 1 || lines[0].Error == nil || lines[0].Error.Code != "batch_expired" ||
+		!strings.Contains(lines[0].Error.Message, " window expired. Its last attempt failed: The model is on fire. ä") {
+		t.Errorf("%s: %+v", b.AppendJSON(nil), lines)
 	}
 }
 

@@ -15,16 +15,15 @@ import (
 // settleTogether is how many results are written side by side.
 const settleTogether = 64
 
-// settle gives every line that has no result the result r. From then on the batch's
-// files follow from what is stored, whoever writes them: a line that a worker still
+// settle gives every line that has no result one. From then on the batch's files follow from what is stored, whoever writes them: a line that a worker still
 // runs comes too late.
-func (v *drive) settle(ctx context.Context, r *jobs.Result) error {
-	var missing []int
-	v.progress.missing(func(i int) { missing = append(missing, i) })
+func (v *drive) settle(ctx context.Context, result func(i int) *jobs.Result) error {
+	missing := map[int]*jobs.Result{}
+	v.progress.missing(func(i int) { missing[i] = result(i) })
 	var mu sync.Mutex // guards progress, which nobody else uses meanwhile
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(settleTogether)
-	for _, i := range missing {
+	for i, r := range missing {
 		group.Go(func() error {
 			completed, err := v.put(gctx, i, r)
 			if err == nil {

@@ -58,7 +58,7 @@ func (v *drive) runLines(ctx context.Context) error {
 		case now.Unix() >= v.b.Object.ExpiresAt:
 			v.expired = true
 			v.land()
-			return v.settle(ctx, notRun(protocol.ErrBatchExpired()))
+			return v.settle(ctx, v.expiredResults())
 		default:
 			pause, err := v.fill(flying, now)
 			if err != nil {
@@ -215,6 +215,7 @@ func (v *drive) take(ctx context.Context, o outcome) error {
 		v.throttle.failure(o.since, now, o.err.RetryAfter)
 		v.retried = true
 		v.progress.tryAgain(o.request, o.try+1, now.Add(retryDelay(o.try+1, o.err.RetryAfter)))
+		v.progress.fault(o.request, o.err.Message)
 		v.d.metrics.lines.WithLabelValues("retried").Inc()
 		v.log.Debug("line is tried again", "line", v.plan.number(o.request), "status", o.err.Status, "try", o.try+1)
 	default:

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"container/heap"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,8 @@ type progress struct {
 	flying    map[int]*flight
 	deferred  map[string][]int // looked at, and put off until their pool has room
 	again     retries
-	tries     map[int]int // of requests that failed and are not done: how often they were tried
+	tries     map[int]int    // of requests that failed and are not done: how often they were tried
+	faults    map[int]string // of some of them: what was the matter last
 }
 
 // flight is a request that is queued or running.
@@ -41,7 +43,7 @@ type flight struct {
 func newProgress(total int) *progress {
 	return &progress{
 		total: total, done: make([]uint64, (total+63)/64),
-		flying: map[int]*flight{}, deferred: map[string][]int{}, tries: map[int]int{},
+		flying: map[int]*flight{}, deferred: map[string][]int{}, tries: map[int]int{}, faults: map[int]string{},
 	}
 }
 
@@ -54,6 +56,7 @@ func (p *progress) finish(i int, completed bool) bool {
 	}
 	p.done[i/64] |= 1 << (i % 64)
 	delete(p.tries, i)
+	delete(p.faults, i)
 	if completed {
 		p.completed++
 	} else {
@@ -114,6 +117,17 @@ func (p *progress) putOff(i, try int, pool string, now time.Time) {
 		return
 	}
 	p.deferred[pool] = append(p.deferred[pool], i)
+}
+
+// maxFault bounds the bytes that are remembered of a fault.
+const maxFault = 200
+
+// fault remembers what was the matter with a request that is tried again.
+func (p *progress) fault(i int, text string) {
+	if len(text) > maxFault {
+		text = strings.ToValidUTF8(text[:maxFault], "") + "…"
+	}
+	p.faults[i] = text
 }
 
 // tryAgain has a request come again at a time, for the given try.

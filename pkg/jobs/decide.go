@@ -48,8 +48,9 @@ func decide(err, cause error, stream, emitted bool) ending {
 //   - What is stored stands: only a finished job, or one that failed for good, has a result.
 //   - A worker that stops hands the job back although its text was seen; a live
 //     reader is told that the text ends here.
-//   - Background work waits for a provider that is busy or away, until the deadline,
-//     which is left away from now.
+//   - Background work waits for a provider that is busy or away, unless the deadline,
+//     which is left away from now, comes before the next attempt: then the failure is
+//     its answer.
 //   - Whether a batch's line is tried again is for the batch's driver to say.
 func decideKept(err, cause error, job *Job, emitted bool, attempt uint32, left time.Duration) ending {
 	seen := emitted && job.Stream
@@ -72,7 +73,9 @@ func decideKept(err, cause error, job *Job, emitted bool, attempt uint32, left t
 	case job.isLine() && (later || expired):
 		failed.result = 0
 	case job.Class == Background && later && !expired && !seen && !errors.Is(err, errBodyGone):
-		return ending{status: StatusFailed, err: failed.err, ack: nakIn(min(retryDelay(failed.err, attempt), left))}
+		if pause := retryDelay(failed.err, attempt); pause < left {
+			return ending{status: StatusFailed, err: failed.err, ack: nakIn(pause)}
+		}
 	}
 	return failed
 }

@@ -222,10 +222,18 @@ func (l *jobLister) fromQueue(ctx context.Context, s *JobSummary, pc poolClass) 
 	}
 	s.Model, s.Pool, s.Class = job.Model, job.Pool, job.Class.String()
 	s.State, s.Ended = StateQueued, time.Time{}
-	if m.Seq <= last {
-		s.State = StateRunning
+	if m.Seq > last {
+		return nil
 	}
-	return nil
+	s.State = StateRunning
+	if job.Keep == nil || s.Attempts == 0 {
+		return nil
+	}
+	now, err := l.c.runningAttempt(ctx, s.ID)
+	if err == nil && now == nil {
+		s.State = StateQueued // it waits to be tried again
+	}
+	return err
 }
 
 func firstText(texts ...string) string {

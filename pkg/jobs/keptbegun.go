@@ -13,19 +13,19 @@ type begunJobs map[ID]struct{}
 const begunLeast = 128
 
 // selects reports whether a job that has not ended may have the status: it is queued
-// until its first event is stored.
+// until its first event is stored, and again between two attempts.
 func (b begunJobs) selects(id ID, status KeptStatus) bool {
-	if b == nil || status != KeptQueued && status != KeptRunning {
+	if b == nil || status != KeptRunning {
 		return true
 	}
 	_, begun := b[id]
-	return begun == (status == KeptRunning)
+	return begun
 }
 
 // begun returns the jobs that have begun, by the leader's word, if the list would have
 // to look for many; else nil.
 func (cl *Client) begun(ctx context.Context, x *keptIndex, q *KeptQuery) (begunJobs, error) {
-	if q.Status != KeptQueued && q.Status != KeptRunning {
+	if q.Status != KeptRunning {
 		return nil, nil
 	}
 	if err := x.lock(ctx); err != nil {

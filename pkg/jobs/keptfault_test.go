@@ -32,7 +32,8 @@ func TestKeptJobExpiresInTheQueue(t *testing.T) {
 	})
 }
 
-// A pause that a provider asked for does not outlive the job's deadline.
+// A pause that a provider asked for does not outlive the job's deadline: what it said
+// last is the job's answer.
 func TestRetryEndsAtTheDeadline(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
@@ -42,8 +43,37 @@ func TestRetryEndsAtTheDeadline(t *testing.T) {
 		if err := cl.SubmitBackground(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.resultOf(j); got.Status != Errored {
+		if got := r.resultOf(j); got.Status != Errored || got.Error.Status != 503 {
 			t.Errorf("result %+v", got)
+		}
+	})
+}
+
+// Between two attempts a job is queued, whoever is asked.
+func TestJobThatIsToBeTriedAgain(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		cl := r.client()
+		j := keptStreamJob()
+		j.Class, j.Keep.Background, j.Timeout = Background, true, time.Hour
+		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrOverloaded(time.Minute) })
+		if err := cl.SubmitBackground(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		r.usage(1)
+		within(t, patience, "queued", func() bool { return r.kept(cl, j).Status == KeptQueued })
+		if got := r.list(cl, j.Tenant, KeptQuery{Status: KeptQueued}); len(got) != 1 {
+			t.Errorf("listed as queued: %v", got)
+		}
+		if got := r.list(cl, j.Tenant, KeptQuery{Status: KeptRunning}); len(got) != 0 {
+			t.Errorf("listed as running: %v", got)
+		}
+		h, err := r.conn.JobHistory(t.Context(), j.ID)
+		if err != nil || h.State != StateQueued {
+			t.Errorf("history %+v, %v", h, err)
+		}
+		all, _, err := r.conn.ListJobs(t.Context(), JobQuery{})
+		if err != nil || len(all) != 1 || all[0].State != StateQueued || all[0].Attempts != 1 {
+			t.Errorf("list %+v, %v", all, err)
 		}
 	})
 }

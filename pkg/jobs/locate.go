@@ -28,6 +28,7 @@ type sighting struct {
 	queued uint64    // its message in the queue, where it is until it ended; 0: it is not there
 	began  time.Time // its first event was stored
 	heard  time.Time // its last event was
+	pauses bool      // its last attempt came to nothing, and the next one has not begun
 }
 
 // locate finds out where a kept job is that has no result: it waits, it runs, it
@@ -39,14 +40,14 @@ func (cl *Client) locate(ctx context.Context, k *Kept, rec *record) error {
 			return err
 		}
 		k.Status, k.Started = KeptQueued, seen.began
-		if !seen.began.IsZero() {
+		if !seen.began.IsZero() && !seen.pauses {
 			k.Status = KeptRunning
 		}
 		if ended, err := cl.expire(ctx, k, rec); ended || err != nil {
 			return err
 		}
 		if seen.queued != 0 {
-			if k.Status == KeptQueued {
+			if seen.began.IsZero() {
 				cl.place(ctx, k, rec, seen.queued)
 			}
 			return nil
@@ -105,6 +106,11 @@ func (c *Conn) sight(ctx context.Context, rec *record) (s sighting, err error) {
 	}
 	if first != nil && last != nil {
 		s.began, s.heard = first.Time, last.Time
+		m, err := decodeReplay(last.Data)
+		if err != nil {
+			return sighting{}, err
+		}
+		s.pauses = m.kind == replayGaveUp
 	}
 	return s, nil
 }
