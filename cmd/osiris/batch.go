@@ -96,6 +96,10 @@ type batchResults struct {
 
 func (c *batchResults) run(ctx context.Context, std service.IO) int {
 	return c.with(std, func(api *client.Client) error {
+		to, err := outputsOf(c.Output, c.ID, "")
+		if err != nil {
+			return err
+		}
 		b, err := api.Batch(ctx, c.ID)
 		if err != nil {
 			return err
@@ -106,11 +110,7 @@ func (c *batchResults) run(ctx context.Context, std service.IO) int {
 		if b, err = awaitBatch(ctx, api, b, std); err != nil {
 			return err
 		}
-		output, errors := c.Output, errorsBeside(c.Output)
-		if output == "" {
-			output, errors = b.ID+".output.jsonl", b.ID+".errors.jsonl"
-		}
-		return collect(ctx, api, b, output, errors, "", std)
+		return collect(ctx, api, b, to, "", std)
 	})
 }
 

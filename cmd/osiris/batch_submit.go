@@ -35,6 +35,14 @@ type batchSubmit struct {
 
 func (c *batchSubmit) run(ctx context.Context, std service.IO) int {
 	return c.with(std, func(api *client.Client) error {
+		base := strings.TrimSuffix(c.File, filepath.Ext(c.File)) // of the results' names; "-": the batch's id
+		var to outputs
+		if c.Wait {
+			var err error
+			if to, err = outputsOf(c.Output, base, c.File); err != nil {
+				return err
+			}
+		}
 		input, err := c.prepare(ctx, api, std)
 		if err != nil {
 			return err
@@ -47,15 +55,10 @@ func (c *batchSubmit) run(ctx context.Context, std service.IO) int {
 		if b, err = awaitBatch(ctx, api, b, std); err != nil {
 			return err
 		}
-		output, errors := c.Output, errorsBeside(c.Output)
-		if output == "" {
-			base := strings.TrimSuffix(c.File, filepath.Ext(c.File))
-			if c.File == stdin {
-				base = b.ID
-			}
-			output, errors = base+".output.jsonl", base+".errors.jsonl"
+		if c.File == stdin && c.Output == "" {
+			to = outputs{b.ID + ".output.jsonl", b.ID + ".errors.jsonl"}
 		}
-		return collect(ctx, api, b, output, errors, c.title()+":", std)
+		return collect(ctx, api, b, to, c.title()+":", std)
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/osiris/osiris/internal/client"
@@ -61,23 +59,14 @@ func failedNote(n int64) string {
 	return fmt.Sprintf("%d failed", n)
 }
 
-// errorsBeside is where the errors go when the answers go to output.
-func errorsBeside(output string) string {
-	if output == "-" {
-		return "-"
-	}
-	ext := filepath.Ext(output)
-	return strings.TrimSuffix(output, ext) + ".errors" + firstOf(ext, ".jsonl")
-}
-
 // collect downloads what a batch came to, and returns an error that says which lines
 // have no answer. where begins the place of a fault in the file, if it is at hand.
-func collect(ctx context.Context, api *client.Client, b *client.Batch, output, errors, where string, std service.IO) error {
+func collect(ctx context.Context, api *client.Client, b *client.Batch, to outputs, where string, std service.IO) error {
 	for _, file := range []struct{ id, path, what string }{
-		{b.OutputFileID, output, "answers"}, {b.ErrorFileID, errors, "errors"},
+		{b.OutputFileID, to.answers, "answers"}, {b.ErrorFileID, to.errors, "errors"},
 	} {
 		if file.id == "" {
-			if _, err := os.Stat(file.path); file.path != "-" && err == nil {
+			if info, err := os.Stat(file.path); file.path != "-" && err == nil && info.Mode().IsRegular() {
 				fmt.Fprintf(std.Stderr, "%s is of an earlier batch: this one has no %s\n", file.path, file.what)
 			}
 			continue
@@ -122,23 +111,4 @@ func refused(b *client.Batch, where string, std service.IO) error {
 		fmt.Fprintln(std.Stderr, faultText(firstOf(where, "line "), e.Line, e.Code, e.Message))
 	}
 	return &exitError{exitUnanswered, b.ID + " has failed: the server refused its file"}
-}
-
-// download stores a file at path, or writes it to standard output.
-func download(ctx context.Context, api *client.Client, id, path string, std service.IO) error {
-	bar := progress.New(std.Stderr, "downloading", progress.Bytes)
-	defer bar.Done()
-	got := func(done, total int64) {
-		if done < total { // a file that comes at once needs no bar
-			bar.Set(done, total, "")
-		}
-	}
-	if path == "-" {
-		_, err := api.Fetch(ctx, id, std.Stdout, 0, got)
-		return err
-	}
-	if _, err := os.Stat(path); err == nil {
-		fmt.Fprintf(std.Stderr, "%s is replaced\n", path)
-	}
-	return api.Download(ctx, id, path, got)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -35,7 +36,7 @@ type keptServer struct {
 	scripts []string // of events, "~" cuts the connection; a number refuses with that status
 	cancel  string   // a status that refuses it, "~" cuts the connection; "" cancels
 	posts   int
-	cancels int
+	cancels atomic.Int32
 	queries []string // of the other requests for the stream
 }
 
@@ -45,7 +46,7 @@ func (k *keptServer) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/chat/completions":
 		k.posts++
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/chat/completions/"+id+"/cancel":
-		k.cancels++
+		k.cancels.Add(1)
 		switch status, err := strconv.Atoi(k.cancel); {
 		case k.cancel == "~":
 			cut()
@@ -237,8 +238,8 @@ func TestAskWithoutAListener(t *testing.T) {
 	client, calls := against(t, Config{}, k.serve)
 	full := errors.New("disk full")
 	answer, err := client.Ask(t.Context(), Chat{Model: "m", Stream: true, Store: true}, Listener{Say: func(string) error { return full }})
-	if !errors.Is(err, full) || calls.Load() != 2 || k.cancels != 1 || answer.Pending {
-		t.Errorf("%v after %d calls, %d of them cancel: %+v", err, calls.Load(), k.cancels, answer)
+	if !errors.Is(err, full) || calls.Load() != 2 || k.cancels.Load() != 1 || answer.Pending {
+		t.Errorf("%v after %d calls, %d of them cancel: %+v", err, calls.Load(), k.cancels.Load(), answer)
 	}
 }
 
@@ -248,7 +249,7 @@ func TestAskStops(t *testing.T) {
 	for name, c := range map[string]struct {
 		script, status string // of the stream, and of the attempt to cancel it
 		late           bool   // stopped before the server says anything
-		cancels        int
+		cancels        int32
 		pending        bool
 	}{
 		"in the middle":     {script: events(1, "a"), cancels: 1},
@@ -287,8 +288,8 @@ func TestAskStops(t *testing.T) {
 				Say:    func(string) error { stop(enough); return nil },
 				Ending: func() { close(goOn) },
 			})
-			if !errors.Is(err, enough) || k.cancels != c.cancels || answer.Pending != c.pending {
-				t.Errorf("%v after %d attempts to cancel: %+v", err, k.cancels, answer)
+			if !errors.Is(err, enough) || k.cancels.Load() != c.cancels || answer.Pending != c.pending {
+				t.Errorf("%v after %d attempts to cancel: %+v", err, k.cancels.Load(), answer)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -192,9 +194,9 @@ func TestDownload(t *testing.T) {
 		client, calls := against(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 		})
-		for _, have := range []int{7, len(content)} {
+		for _, have := range [][]byte{content[:7], content} {
 			path := filepath.Join(t.TempDir(), "out")
-			if err := os.WriteFile(path+".file-1.part", content[:have], 0o600); err != nil {
+			if err := os.WriteFile(path+".file-1.part", have, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := client.Download(t.Context(), "file-1", path, nil); err != nil {
@@ -204,8 +206,36 @@ func TestDownload(t *testing.T) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		}
-		if calls.Load() != 2 {
+		if calls.Load() != 4 { // each asks for the rest, and whether it is right
 			t.Errorf("%d calls", calls.Load())
+		}
+	})
+	t.Run("another content was begun", func(t *testing.T) {
+		for _, tag := range []string{fmt.Sprintf("%x", sha256.Sum256(content)), ""} {
+			client, _ := against(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+				if tag != "" {
+					w.Header().Set("ETag", `"`+tag+`"`)
+				}
+				http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+			})
+			for name, have := range map[string][]byte{"zeros": make([]byte, 100), "too long": append(content[:len(content):len(content)], "more"...)} {
+				path := filepath.Join(t.TempDir(), "out")
+				for file, text := range map[string][]byte{path: []byte("old"), path + ".file-1.part": have} {
+					if err := os.WriteFile(file, text, 0o640); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := client.Download(t.Context(), "file-1", path, nil); err != nil {
+					t.Fatal(err)
+				}
+				got, err := os.ReadFile(path)
+				if whole := tag != "" || name == "too long"; err != nil || bytes.Equal(got, content) != whole {
+					t.Errorf("%s, tag %q: %d bytes, %v", name, tag, len(got), err)
+				}
+				if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o640 {
+					t.Errorf("%v, %v", info.Mode(), err)
+				}
+			}
 		}
 	})
 	t.Run("not there", func(t *testing.T) {

@@ -1,11 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -37,7 +39,7 @@ func (c *Client) Fetch(ctx context.Context, id string, w io.Writer, offset int64
 
 // fetch is one attempt of Fetch.
 func (c *Client) fetch(ctx context.Context, id string, w io.Writer, offset int64, got func(done, total int64)) (int64, error) {
-	r := request{method: http.MethodGet, path: "files/" + url.PathEscape(id) + "/content", header: http.Header{}}
+	r := request{method: http.MethodGet, path: contentPath(id), header: http.Header{}}
 	if offset > 0 {
 		r.header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
@@ -96,34 +98,87 @@ func totalOf(resp *http.Response, offset int64) int64 {
 	return resp.ContentLength
 }
 
-// Download stores the content of a file at path. What came of an earlier download
-// that was interrupted is kept beside it and not fetched again.
+// Download stores the content of a file at path, and keeps the mode of what it
+// replaces. What came of an earlier download that was interrupted is kept beside it and
+// not fetched again, if it is a part of the same.
 func (c *Client) Download(ctx context.Context, id, path string, got func(done, total int64)) error {
 	part := path + "." + id + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("download %s: %w", id, err)
-	}
-	offset, err := f.Seek(0, io.SeekEnd)
+	err := c.fetchInto(ctx, id, part, path, got)
 	if err == nil {
-		_, err = c.Fetch(ctx, id, f, offset, got)
+		err = os.Rename(part, path)
 	}
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err == nil {
+		return nil
 	}
+	if info, statErr := os.Stat(part); statErr == nil && info.Size() == 0 {
+		err = errors.Join(err, os.Remove(part))
+	}
+	return err
+}
+
+// fetchInto completes the file part, of which some may be there, and which is to
+// replace another one.
+func (c *Client) fetchInto(ctx context.Context, id, part, replaced string, got func(done, total int64)) error {
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		if info, statErr := os.Stat(part); statErr == nil && info.Size() == 0 {
-			if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("download %s: %w", id, err)
-			}
-		}
 		return err
 	}
-	if err := os.Rename(part, path); err != nil {
-		return fmt.Errorf("download %s: %w", id, err)
+	defer f.Close()
+	if info, err := os.Stat(replaced); err == nil {
+		if err := f.Chmod(info.Mode().Perm()); err != nil {
+			return err
+		}
 	}
-	return nil
+	have, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err = c.Fetch(ctx, id, f, have, got); err != nil {
+		return err
+	}
+	if have > 0 {
+		same, err := c.holds(ctx, id, f)
+		if err != nil {
+			return err
+		}
+		if !same {
+			if err := f.Truncate(0); err != nil {
+				return err
+			}
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+			if _, err := c.Fetch(ctx, id, f, 0, got); err != nil {
+				return err
+			}
+		}
+	}
+	return f.Close()
 }
+
+// holds reports whether f has the content of a stored file, as far as the server tells:
+// by its length, and by its SHA-256 if that is its entity tag.
+func (c *Client) holds(ctx context.Context, id string, f *os.File) (bool, error) {
+	resp, err := c.send(ctx, request{method: http.MethodHead, path: contentPath(id), limit: callLimit})
+	if err != nil {
+		return true, nil // a server that does not tell
+	}
+	defer resp.Body.Close()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	digest := sha256.New()
+	size, err := io.Copy(digest, f)
+	if err != nil {
+		return false, err
+	}
+	tag := strings.Trim(resp.Header.Get("ETag"), `"`)
+	told, err := hex.DecodeString(tag)
+	differs := err == nil && len(told) == sha256.Size && !bytes.Equal(told, digest.Sum(nil))
+	return !differs && (resp.ContentLength < 0 || resp.ContentLength == size), nil
+}
+
+func contentPath(id string) string { return "files/" + url.PathEscape(id) + "/content" }
 
 // idleWatch ends a context when nothing was heard for some time.
 type idleWatch struct {
