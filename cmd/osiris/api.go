@@ -49,6 +49,17 @@ func (f *apiFlags) with(std service.IO, do func(*client.Client) error) int {
 	return exitOf(do(c), c.Explain, std)
 }
 
+// atMost is how many of something to list.
+type atMost int
+
+// Validate reports a number of which there is no list.
+func (n atMost) Validate() error {
+	if n < 1 {
+		return errors.New("must be 1 or more")
+	}
+	return nil
+}
+
 // exitError is an error that chose its exit code. Without a text it was told already.
 type exitError struct {
 	code int

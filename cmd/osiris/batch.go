@@ -25,13 +25,13 @@ type batch struct {
 type batchList struct {
 	apiFlags `embed:""`
 
-	Limit int  `help:"How many (20)." default:"20" placeholder:"N"`
-	JSON  bool `name:"json" help:"As JSON."`
+	Limit atMost `help:"How many (20)." default:"20" placeholder:"N"`
+	JSON  bool   `name:"json" help:"As JSON."`
 }
 
 func (c *batchList) run(ctx context.Context, std service.IO) int {
 	return c.with(std, func(api *client.Client) error {
-		all, err := api.Batches(ctx, max(c.Limit, 1))
+		all, err := api.Batches(ctx, int(c.Limit))
 		if err != nil {
 			return err
 		}

@@ -199,7 +199,11 @@ func (c *batchSubmit) check(ctx context.Context, api *client.Client, in *input, 
 		}
 		fmt.Fprintln(std.Stderr, faultText(c.title()+":", fault.Line, fault.Code, fault.Message))
 	}
-	return &exitError{exitUsage, fmt.Sprintf("nothing was sent: %s in %s", howMany(len(summary.Faults), "fault"), c.title())}
+	found := howMany(len(summary.Faults), "fault")
+	if len(summary.Faults) == protocol.MaxBatchFaults {
+		found += ", and perhaps more,"
+	}
+	return &exitError{exitUsage, fmt.Sprintf("nothing was sent: %s in %s", found, c.title())}
 }
 
 // create uploads the file and starts the batch. Its id goes to standard output.

@@ -34,6 +34,8 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, nil, []string{"dance"}},
 		{exitUsage, nil, []string{"jobs"}},
 		{exitUsage, nil, []string{"up", "--nothing"}},
+		{exitUsage, nil, []string{"jobs", "list", "--limit", "0"}},
+		{exitUsage, nil, []string{"batch", "list", "--limit=-1"}},
 		{exitFailed, nil, []string{"up", "--config", faulty}},
 		{exitFailed, nil, []string{"up", "--healthcheck", "--admin-listen", "127.0.0.1:1"}},
 		{exitDone, nil, []string{"config", "check"}},

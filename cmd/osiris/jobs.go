@@ -40,7 +40,7 @@ type jobsList struct {
 	Model  string `help:"Only those for this model." placeholder:"MODEL"`
 	State  string `help:"Only those that are queued, running, finished, failed, cancelled or lost." enum:",queued,running,finished,failed,cancelled,lost" default:"" placeholder:"STATE"`
 	Since  string `help:"How far to look back: 30m, 24h, 7d (1h)." default:"1h" placeholder:"TIME"`
-	Limit  int    `help:"How many (50)." default:"50" placeholder:"N"`
+	Limit  atMost `help:"How many (50)." default:"50" placeholder:"N"`
 	JSON   bool   `name:"json" help:"As JSON."`
 }
 
@@ -59,7 +59,7 @@ func (c *jobsList) run(ctx context.Context, std service.IO) int {
 	return c.look(ctx, std, func(ctx context.Context, q *local.Queue) error {
 		now := time.Now()
 		list, more, err := q.ListJobs(ctx, jobs.JobQuery{
-			Tenant: c.Tenant, Model: c.Model, State: jobs.JobState(c.State), Since: now.Add(-since), Limit: c.Limit,
+			Tenant: c.Tenant, Model: c.Model, State: jobs.JobState(c.State), Since: now.Add(-since), Limit: int(c.Limit),
 		})
 		if err != nil {
 			return err

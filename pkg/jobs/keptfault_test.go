@@ -55,7 +55,9 @@ func TestJobThatIsToBeTriedAgain(t *testing.T) {
 		cl := r.client()
 		j := keptStreamJob()
 		j.Class, j.Keep.Background, j.Timeout = Background, true, time.Hour
-		r.worker(1, func(context.Context, *Attempt) (Outcome, error) { return Outcome{}, protocol.ErrOverloaded(time.Minute) })
+		r.worker(1, func(context.Context, *Attempt) (Outcome, error) {
+			return Outcome{}, protocol.ErrOverloaded(time.Minute)
+		})
 		if err := cl.SubmitBackground(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}

@@ -12,8 +12,8 @@ const (
 	MaxBatchRequests = 50_000
 	// MaxBatchBytes is how large the input of a batch may be.
 	MaxBatchBytes = 200 << 20
-	// maxBatchFaults is how many faults of an input are told.
-	maxBatchFaults = 100
+	// MaxBatchFaults is how many faults of an input are told, its first ones.
+	MaxBatchFaults = 100
 	// batchEnvelope is room for what stands around the body in a line.
 	batchEnvelope = 64 << 10
 )
@@ -54,7 +54,7 @@ func (c BatchCheck) Read(r io.Reader, each func(BatchLine) error) (BatchSummary,
 		if state.requests++; state.requests > MaxBatchRequests {
 			return BatchSummary{Requests: state.requests, Faults: []BatchFault{faultTooMany()}}, nil
 		}
-		if len(state.faults) == maxBatchFaults {
+		if len(state.faults) == MaxBatchFaults {
 			continue // counted, no more
 		}
 		line, fault := state.check(raw)
