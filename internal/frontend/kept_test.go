@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -128,7 +129,14 @@ func TestStoredCompletion(t *testing.T) {
 				if got := r.get(path); got.Metadata["team"] != "red" {
 					t.Errorf("after the update: %+v", got)
 				}
+				if _, whole := r.do(http.MethodGet, path, ""); !bytes.Equal(body, whole) {
+					t.Errorf("updated %s, then got %s", body, whole)
+				}
+				updated := body
 				resp, body = r.do(http.MethodPost, path+"/cancel", "")
+				if !bytes.Equal(body, updated) {
+					t.Errorf("cancelled %s, was %s", body, updated)
+				}
 				if got := r.read(resp, body); got.Status != "completed" || got.text() != "Hello" {
 					t.Errorf("cancelled after its end: %s", body)
 				}

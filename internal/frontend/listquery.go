@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -44,16 +45,20 @@ func parseListQuery(fc *fiber.Ctx, most int, otherwise listQuery) (listQuery, er
 
 // integerParam reads an integer between low and high.
 func integerParam(name, text string, low, high int64) (int64, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
+	n, err := strconv.ParseInt(text, 10, 64) // beyond its range the nearest, and ErrRange
 	switch {
-	case err != nil:
-		return 0, protocol.ErrInvalid(name, "invalid_type", "Invalid type for '%s': expected an integer, but got a string instead.", name)
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		got := "a string"
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			got = "a decimal number"
+		}
+		return 0, protocol.ErrInvalid(name, "invalid_type", "Invalid type for '%s': expected an integer, but got %s instead.", name, got)
 	case n < low:
 		return 0, protocol.ErrInvalid(name, "integer_below_min_value",
-			"Invalid '%s': integer below minimum value. Expected a value >= %d, but got %d instead.", name, low, n)
+			"Invalid '%s': integer below minimum value. Expected a value >= %d, but got %.40s instead.", name, low, text)
 	case n > high:
 		return 0, protocol.ErrInvalid(name, "integer_above_max_value",
-			"Invalid '%s': integer above maximum value. Expected a value <= %d, but got %d instead.", name, high, n)
+			"Invalid '%s': integer above maximum value. Expected a value <= %d, but got %.40s instead.", name, high, text)
 	}
 	return n, nil
 }

@@ -18,7 +18,7 @@ func (cl *Client) SetMetadata(ctx context.Context, tenant string, id ID, metadat
 	if err := cl.conn.setMetadata(ctx, tenant, id, metadata); err != nil {
 		return nil, keptError("set metadata", err)
 	}
-	return cl.Kept(ctx, tenant, id, KeptOptions{})
+	return cl.Kept(ctx, tenant, id, KeptOptions{SmallBody: true})
 }
 
 func (c *Conn) setMetadata(ctx context.Context, tenant string, id ID, metadata map[string]string) error {
@@ -68,7 +68,6 @@ func (cl *Client) cancelKept(ctx context.Context, tenant string, id ID) (*Kept, 
 	if k.Job.Keep.Hidden {
 		return nil, ErrNotKept
 	}
-	k.Job.Body = nil
 	if k.Result != nil {
 		return k, nil
 	}
