@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -218,7 +219,7 @@ func TestDownload(t *testing.T) {
 				}
 				http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 			})
-			for name, have := range map[string][]byte{"zeros": make([]byte, 100), "too long": append(content[:len(content):len(content)], "more"...)} {
+			for name, have := range map[string][]byte{"zeros": make([]byte, 100), "too long": append(slices.Clip(content), "more"...)} {
 				path := filepath.Join(t.TempDir(), "out")
 				for file, text := range map[string][]byte{path: []byte("old"), path + ".file-1.part": have} {
 					if err := os.WriteFile(file, text, 0o640); err != nil {

@@ -98,17 +98,25 @@ func totalOf(resp *http.Response, offset int64) int64 {
 	return resp.ContentLength
 }
 
-// Download stores the content of a file at path, and keeps the mode of what it
-// replaces. What came of an earlier download that was interrupted is kept beside it and
-// not fetched again, if it is a part of the same.
+// Download stores the content of a file at path. It keeps the mode of what it replaces;
+// a new file is its owner's alone, as answers may be confidential. What came of an
+// earlier download that was interrupted is kept beside it and not fetched again, if it
+// is a part of the same.
 func (c *Client) Download(ctx context.Context, id, path string, got func(done, total int64)) error {
 	part := path + "." + id + ".part"
-	err := c.fetchInto(ctx, id, part, path, got)
-	if err == nil {
-		err = os.Rename(part, path)
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if info, statErr := os.Stat(path); statErr == nil {
+		err = f.Chmod(info.Mode().Perm())
 	}
 	if err == nil {
-		return nil
+		err = c.complete(ctx, id, f, got)
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		return os.Rename(part, path)
 	}
 	if info, statErr := os.Stat(part); statErr == nil && info.Size() == 0 {
 		err = errors.Join(err, os.Remove(part))
@@ -116,44 +124,27 @@ func (c *Client) Download(ctx context.Context, id, path string, got func(done, t
 	return err
 }
 
-// fetchInto completes the file part, of which some may be there, and which is to
-// replace another one.
-func (c *Client) fetchInto(ctx context.Context, id, part, replaced string, got func(done, total int64)) error {
-	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if info, err := os.Stat(replaced); err == nil {
-		if err := f.Chmod(info.Mode().Perm()); err != nil {
-			return err
-		}
-	}
+// complete fetches what f has not of a stored file, or all of it if f has something
+// else.
+func (c *Client) complete(ctx context.Context, id string, f *os.File, got func(done, total int64)) error {
 	have, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	if _, err = c.Fetch(ctx, id, f, have, got); err != nil {
+	if _, err = c.Fetch(ctx, id, f, have, got); err != nil || have == 0 {
 		return err
 	}
-	if have > 0 {
-		same, err := c.holds(ctx, id, f)
-		if err != nil {
-			return err
-		}
-		if !same {
-			if err := f.Truncate(0); err != nil {
-				return err
-			}
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-			if _, err := c.Fetch(ctx, id, f, 0, got); err != nil {
-				return err
-			}
-		}
+	if same, err := c.holds(ctx, id, f); err != nil || same {
+		return err
 	}
-	return f.Close()
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = c.Fetch(ctx, id, f, 0, got)
+	return err
 }
 
 // holds reports whether f has the content of a stored file, as far as the server tells:
