@@ -61,7 +61,7 @@ func BenchmarkListRunning(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := c.js.PublishMsgAsync(labelled(c.n.record(j.Tenant, j.ID), payload, recordLabel(j))); err != nil {
+		if _, err := c.js.PublishMsgAsync(labelled(c.n.record(j.Tenant, j.ID), payload, recordLabel(j)), patiently); err != nil {
 			b.Fatal(err)
 		}
 		if i%7000 != 0 {

@@ -36,9 +36,9 @@ func BenchmarkListFew(b *testing.B) {
 					b.Fatal(err)
 				}
 				group, name := j.resultName()
-				_, err = c.js.PublishMsgAsync(labelled(c.n.record(j.Tenant, j.ID), payload, recordLabel(j)))
+				_, err = c.js.PublishMsgAsync(labelled(c.n.record(j.Tenant, j.ID), payload, recordLabel(j)), patiently)
 				if err == nil {
-					_, err = c.js.PublishMsgAsync(labelled(c.n.result(j.Tenant, group, name), data, resultLabel(status)))
+					_, err = c.js.PublishMsgAsync(labelled(c.n.result(j.Tenant, group, name), data, resultLabel(status)), patiently)
 				}
 				if err != nil {
 					b.Fatal(err)

@@ -17,7 +17,7 @@ func BenchmarkListSparse(b *testing.B) {
 			c := testConn(b, testConfig(natstest.Shared(b, nodes)))
 			now := time.Now()
 			put := func(tenant string, id ID) {
-				if _, err := c.js.PublishAsync(c.n.record(tenant, id), []byte("x")); err != nil {
+				if _, err := c.js.PublishAsync(c.n.record(tenant, id), []byte("x"), patiently); err != nil {
 					b.Fatal(err)
 				}
 			}

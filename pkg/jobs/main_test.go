@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
 
@@ -41,3 +43,7 @@ func testConn(t testing.TB, cfg Config) *Conn {
 	t.Cleanup(c.Close)
 	return c
 }
+
+// patiently has a test that publishes without waiting wait for as long as the broker
+// of a busy machine may take.
+var patiently = jetstream.WithStallWait(election)

@@ -28,14 +28,14 @@ func BenchmarkSweep(b *testing.B) {
 				j := backgroundJob()
 				payload, err := encodeJob(nil, "f", j, nil)
 				if err == nil {
-					_, err = c.js.PublishMsgAsync(labelled(c.n.record(j.Tenant, j.ID), payload, recordLabel(j)))
+					_, err = c.js.PublishMsgAsync(labelled(c.n.record(j.Tenant, j.ID), payload, recordLabel(j)), patiently)
 				}
 				if err == nil && i%2 == 0 {
-					_, err = c.js.PublishAsync(c.n.job(j.Class, j.Pool, j.Tenant, j.ID), payload)
+					_, err = c.js.PublishAsync(c.n.job(j.Class, j.Pool, j.Tenant, j.ID), payload, patiently)
 				}
 				if err == nil && i%2 == 1 {
 					group, name := j.resultName()
-					_, err = c.js.PublishAsync(c.n.result(j.Tenant, group, name), []byte("x"))
+					_, err = c.js.PublishAsync(c.n.result(j.Tenant, group, name), []byte("x"), patiently)
 				}
 				if err != nil {
 					b.Fatal(err)
