@@ -10,13 +10,18 @@ import (
 	"strings"
 
 	"github.com/osiris/osiris/internal/provider"
+	"github.com/osiris/osiris/internal/provider/upstream/http1"
 	"github.com/osiris/osiris/pkg/protocol"
 )
 
 var errTooLarge = errors.New("the answer is larger than allowed")
 
-// unreachable is a call that got no response: refused, unresolved, reset.
+// unreachable is a call that got no response: refused, unresolved, reset. A server
+// whose response cannot be read was reached.
 func (c *Call) unreachable(err error) error {
+	if _, ok := errors.AsType[*http1.MalformedError](err); ok {
+		return c.rubbish(err)
+	}
 	e := &provider.Error{
 		Public:   protocol.ErrUpstream("The model's server could not be reached."),
 		Retry:    true,
@@ -41,9 +46,11 @@ func (c *Call) broken(err error) error {
 
 // rubbish is an answer that makes no sense.
 func (c *Call) rubbish(err error) error {
+	malformed, ok := errors.AsType[*http1.MalformedError](err)
+	large := errors.Is(err, errTooLarge) || ok && malformed.Large
 	return &provider.Error{
 		Public:   protocol.ErrUpstream("The model's server sent an answer that could not be read."),
-		Retry:    !c.payload && !errors.Is(err, errTooLarge),
+		Retry:    !c.payload && !large,
 		Fallback: true,
 		Cause:    fmt.Errorf("read answer: %w", err),
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +157,40 @@ func TestUnresolvedName(t *testing.T) {
 	_, err := client.Do(t.Context(), &Request{URL: "http://no-such-host.invalid/v1", Body: []byte("{}")})
 	if e, ok := errors.AsType[*provider.Error](err); !ok || !e.Retry || !e.Fallback || e.Public.Status != http.StatusBadGateway {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A server that was reached is not said to be out of reach.
+func TestReached(t *testing.T) {
+	const unreadable = "The model's server sent an answer that could not be read."
+	for name, c := range map[string]struct {
+		response string
+		message  string
+		retry    bool
+	}{
+		"redirect":     {"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\nContent-Length: 0\r\n\r\n", "The model's server answered with a redirect, which is not followed.", false},
+		"large header": {"HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 300<<10) + "\r\n\r\n", unreadable, false},
+		"many headers": {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Many: x\r\n", 600) + "\r\n", unreadable, false},
+		"no HTTP":      {"SSH-2.0-OpenSSH_9.6\r\n", unreadable, true},
+		"nothing":      {"", "The model's server could not be reached.", true},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, c.response) // the client may have read enough
+			_ = conn.Close()
+		}))
+		client := New(Config{})
+		_, err := client.Do(t.Context(), &Request{URL: srv.URL, Body: []byte("{}")})
+		e, ok := errors.AsType[*provider.Error](err)
+		if !ok || e.Public.Status != http.StatusBadGateway || e.Public.Message != c.message || e.Retry != c.retry || !e.Fallback {
+			t.Errorf("%s: %+v", name, err)
+		}
+		client.Close()
+		srv.Close()
 	}
 }
 

@@ -29,7 +29,7 @@ func StatusError(status int, header http.Header, d Details, model string) *provi
 			e.Operator = fmt.Sprintf("the server knows no such address: status 404: %s", d.said())
 		}
 	case status/100 == 3:
-		e.Public = protocol.ErrUpstream("The model's server redirected the request, which is not followed.")
+		e.Public = protocol.ErrUpstream("The model's server answered with a redirect, which is not followed.")
 		e.Fallback = true
 		e.Operator = fmt.Sprintf("the server redirects (status %d to %s), which is refused: set the base URL", status, location(header))
 	case status == http.StatusTooManyRequests:

@@ -16,12 +16,17 @@ const (
 )
 
 // MalformedError says why a response could not be read.
-type MalformedError struct{ Reason string }
+type MalformedError struct {
+	Reason string
+	Large  bool // its header exceeds a limit, as it would the next time
+}
 
 // Error implements error.
 func (e *MalformedError) Error() string { return "malformed response: " + e.Reason }
 
 func malformed(reason string) error { return &MalformedError{Reason: reason} }
+
+func tooLarge(reason string) error { return &MalformedError{Reason: reason, Large: true} }
 
 // head is a response's status line and what its header says about the message.
 type head struct {
@@ -73,14 +78,14 @@ func (s *source) readOneHead(h *head, left *int) error {
 			return err
 		}
 	}
-	return malformed("too many header lines")
+	return tooLarge("too many header lines")
 }
 
 // headLine returns the next line without its end, CR LF or a bare LF.
 func (s *source) headLine(left *int) ([]byte, error) {
 	line, err := s.line(*left)
 	if errors.Is(err, errLineTooLong) {
-		return nil, malformed("header is larger than allowed")
+		return nil, tooLarge("header is larger than allowed")
 	}
 	*left -= len(line) + 1
 	return bytes.TrimSuffix(line, []byte{'\r'}), err
