@@ -25,8 +25,9 @@ var (
 type Attempt struct {
 	k       *Consumer
 	job     *Job
-	name    string // in this worker: job and number
-	link    *link  // to the frontend
+	name    string  // in this worker: job and number
+	link    *link   // to the frontend
+	near    *Client // the frontend itself, if it is on this connection; else nil
 	subject string
 	number  uint32
 	queued  time.Duration // from the broker's timestamp to the start
@@ -117,9 +118,6 @@ func (a *Attempt) emitFrame(kind EventKind, part []byte, more bool, h haste) err
 		if a.ctx.Err() != nil {
 			return context.Cause(a.ctx)
 		}
-		if kind == Chunk && !a.emitted {
-			h = urgent // the client waits for the first word, and reads the others
-		}
 		a.emitted = a.emitted || kind == Chunk || kind == Answer
 	}
 	a.last++
@@ -129,8 +127,17 @@ func (a *Attempt) emitFrame(kind EventKind, part []byte, more bool, h haste) err
 	}
 	f := frame{job: a.job.ID, attempt: a.number, number: a.last, kind: kind, more: more, data: part}
 	a.ring.add(&f)
-	a.link.out.add(a.subject, &f, h)
+	a.tell(&f, h)
 	return nil
+}
+
+// tell sends the frontend a frame. The caller holds a.mu.
+func (a *Attempt) tell(f *frame, h haste) {
+	if a.near != nil {
+		a.near.hand(f, a.k.control, h)
+		return
+	}
+	a.link.out.add(a.subject, f, h)
 }
 
 // beat tells the frontend that the attempt is alive, and up to where it emitted.
@@ -141,7 +148,7 @@ func (a *Attempt) beat(now time.Time) {
 	if a.muted {
 		return
 	}
-	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, sociable)
+	a.tell(&frame{job: a.job.ID, attempt: a.number, number: a.last, kind: heartbeat}, sociable)
 }
 
 // sayReturned tells the frontend not to hold this worker to the job. It need not
@@ -152,7 +159,7 @@ func (a *Attempt) sayReturned() {
 	if a.muted {
 		return
 	}
-	a.link.out.add(a.subject, &frame{job: a.job.ID, attempt: a.number, number: a.last, kind: returned}, sociable)
+	a.tell(&frame{job: a.job.ID, attempt: a.number, number: a.last, kind: returned}, sociable)
 }
 
 // acknowledge takes the frontend's word that it has everything up to number.

@@ -96,7 +96,7 @@ func TestCancelOvertakesJob(t *testing.T) {
 }
 
 func TestStreamsEndWithTheClient(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
+	eachWay(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		s := r.submit(cl, newJob("{}"))
 		within(t, patience, "stored", s.Stored)

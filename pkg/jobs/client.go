@@ -99,6 +99,7 @@ func NewClient(ctx context.Context, c *Conn, cfg ClientConfig) (*Client, error) 
 		cl.unsubscribe()
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
+	cl.settle()
 	cl.wg.Go(cl.watch)
 	cl.wg.Go(cl.pollDepth)
 	return cl, nil
@@ -115,6 +116,7 @@ func (cl *Client) Close() {
 	for _, s := range open {
 		s.Close()
 	}
+	cl.depart()
 	cl.cancel()
 	cl.wg.Wait()
 	cl.mu.RLock()

@@ -34,8 +34,9 @@ type Conn struct {
 
 	closed chan struct{} // closed by NATS's handler once nothing of nc runs any more
 
-	mu   sync.Mutex            // guards said, and the end of ctx against begin
-	said map[string]PoolModels // by pool: what this connection last published
+	mu      sync.Mutex            // guards what follows, and the end of ctx against begin
+	said    map[string]PoolModels // by pool: what this connection last published
+	clients map[string]*Client    // by frontend
 }
 
 // Connect connects and creates what is missing: streams, buckets. It keeps
@@ -54,7 +55,7 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 	c := &Conn{
 		files: newFileBudget(),
 		cfg:   cfg, log: cfg.Logger, n: n, apiPrefix: "$JS.API.", born: time.Now(),
-		closed: make(chan struct{}),
+		closed: make(chan struct{}), clients: map[string]*Client{},
 	}
 	if cfg.Domain != "" {
 		c.apiPrefix = "$JS." + cfg.Domain + ".API."

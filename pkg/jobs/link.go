@@ -39,7 +39,6 @@ func (k *Consumer) linkTo(frontend string) *link {
 			return k.conn.nc.PublishRequest(subject, k.control, data) // the reply subject names this worker
 		}
 		l = &link{frontend: frontend, out: newOutbox(send, k.conn.n.eventsMany(frontend), maxWindow)}
-		l.out.cheap = k.conn.Near()
 		k.links[frontend] = l
 	}
 	if l.attempts == 0 { // nobody asked meanwhile: what was found before is void

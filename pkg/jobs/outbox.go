@@ -33,7 +33,6 @@ type outbox struct {
 	send   publish
 	many   string        // subject for frames of several jobs
 	window time.Duration // longest wait of a frame
-	cheap  bool          // the broker is in this process: urgent frames may have messages of their own
 
 	mu      sync.Mutex
 	buf     []byte // version byte and frames; empty when nothing waits
@@ -66,7 +65,6 @@ type haste uint8
 const (
 	sociable haste = iota // as described above
 	patient               // for the window or many others, however quiet it is
-	urgent                // not at all, where a message costs little
 )
 
 // add queues a frame, to be sent to subject if it leaves without frames of other
@@ -105,7 +103,7 @@ func (o *outbox) open(subject string, size int) {
 
 func (o *outbox) schedule(h haste) {
 	switch {
-	case len(o.buf) > maxOutbox, h == urgent && o.cheap, h != patient && o.streams <= fewStreams, h == patient && o.frames >= manyHeld:
+	case len(o.buf) > maxOutbox, h != patient && o.streams <= fewStreams, h == patient && o.frames >= manyHeld:
 		o.flushLocked()
 	case h == patient:
 		o.arm()

@@ -15,7 +15,6 @@ func TestOutbox(t *testing.T) {
 		after    time.Duration // since a message was sent
 		frames   int
 		haste    haste
-		cheap    bool // the broker is near
 		messages int
 		later    int
 	}{
@@ -25,8 +24,6 @@ func TestOutbox(t *testing.T) {
 		"many streams, just sent":   {streams: 9, after: quietPeriod - 1, frames: 3, later: 1},
 		"many streams, many frames": {streams: 9, frames: manyFrames, messages: 1, later: 1},
 		"many streams, held":        {streams: 9, after: time.Second, frames: 1, haste: patient, later: 1},
-		"urgent, broker near":       {streams: 9, frames: 1, haste: urgent, cheap: true, messages: 1, later: 1},
-		"urgent, broker far":        {streams: 9, frames: 1, haste: urgent, later: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -41,7 +38,6 @@ func TestOutbox(t *testing.T) {
 					}
 					return nil
 				}, "many", maxWindow)
-				o.cheap = c.cheap
 				for range c.streams {
 					o.join()
 				}

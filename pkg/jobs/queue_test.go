@@ -16,7 +16,7 @@ import (
 )
 
 func TestStreamedJob(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
+	eachWay(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		r.worker(2, func(ctx context.Context, a *Attempt) (Outcome, error) {
 			if string(a.Job().Body) != `{"q":1}` || a.Job().Tenant != "acme" || a.Number() != 1 {
@@ -54,7 +54,7 @@ func TestStreamedJob(t *testing.T) {
 }
 
 func TestLargeAnswerSlowReader(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
+	eachWay(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		line := append(bytes.Repeat([]byte("0123456789abcdef"), 5<<20/16), '\n')
 		var emitted atomic.Int64
@@ -122,7 +122,7 @@ func TestLargeBodyByReference(t *testing.T) {
 }
 
 func TestFailedJob(t *testing.T) {
-	eachRig(t, func(t *testing.T, r *rig) {
+	eachWay(t, func(t *testing.T, r *rig) {
 		cl := r.client()
 		r.worker(1, func(_ context.Context, a *Attempt) (Outcome, error) {
 			if strings.Contains(string(a.Job().Body), "panic") {

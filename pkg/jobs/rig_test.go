@@ -23,6 +23,8 @@ type rig struct {
 	nats *natstest.NATS
 	cfg  Config
 	conn *Conn // for looking
+
+	together bool // clients and workers are on conn, as in one program
 }
 
 // eachRig runs f on one node and on a cluster of three.
@@ -31,6 +33,17 @@ func eachRig(t *testing.T, f func(t *testing.T, r *rig)) { eachRigWith(t, Config
 func eachRigWith(t *testing.T, cfg Config, f func(t *testing.T, r *rig)) {
 	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n *natstest.NATS) { f(t, newRig(t, n, cfg)) })
+}
+
+// eachWay runs f as eachRig does, and with clients and workers on one connection.
+func eachWay(t *testing.T, f func(t *testing.T, r *rig)) {
+	eachRig(t, f)
+	t.Run("together", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, natstest.Shared(t, 1), Config{})
+		r.together = true
+		f(t, r)
+	})
 }
 
 func newRig(t *testing.T, n *natstest.NATS, cfg Config) *rig {
@@ -56,11 +69,19 @@ func (r *rig) connect() *Conn {
 	return c
 }
 
+// place is the connection of a client or worker.
+func (r *rig) place() *Conn {
+	if r.together {
+		return r.conn
+	}
+	return r.connect()
+}
+
 func (r *rig) client() *Client { return r.clientWith(ClientConfig{}) }
 
 func (r *rig) clientWith(cfg ClientConfig) *Client {
 	r.t.Helper()
-	c := r.connect()
+	c := r.place()
 	if err := c.EnsurePool(r.t.Context(), "default"); err != nil {
 		r.t.Fatal(err)
 	}
@@ -78,7 +99,7 @@ func (r *rig) worker(slots int, h Handler) *Consumer {
 
 func (r *rig) workerWith(cfg ConsumeConfig, h Handler) *Consumer {
 	r.t.Helper()
-	k, err := Consume(r.t.Context(), r.connect(), cfg, h)
+	k, err := Consume(r.t.Context(), r.place(), cfg, h)
 	if err != nil {
 		r.t.Fatal(err)
 	}

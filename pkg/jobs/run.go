@@ -145,7 +145,7 @@ func (k *Consumer) adopt(id ID, ack string) bool {
 // begin makes the attempt known, so that it can be cancelled.
 func (k *Consumer) begin(ack string, job *Job, frontend string, number uint32, queued time.Duration) *Attempt {
 	a := &Attempt{
-		k: k, job: job, name: attemptName(job.ID, number), link: k.linkTo(frontend), subject: k.conn.n.events(frontend, job.ID),
+		k: k, job: job, name: attemptName(job.ID, number), link: k.linkTo(frontend), near: k.conn.neighbour(frontend), subject: k.conn.n.events(frontend, job.ID),
 		number: number, ack: ack, queued: max(queued, 0), room: make(chan struct{}, 1), sent: time.Now(),
 	}
 	a.ctx, a.cancel = context.WithCancelCause(k.root)
