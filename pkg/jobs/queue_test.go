@@ -150,8 +150,12 @@ func TestFailedJob(t *testing.T) {
 func TestPublishedTwice(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		cl := r.client()
-		s := r.submit(cl, newJob("{}"))
-		payload := s.payload
+		j := newJob("{}")
+		s := r.submit(cl, j)
+		payload, _, err := cl.encode(t.Context(), j)
+		if err != nil {
+			t.Fatal(err)
+		}
 		within(t, patience, "stored", s.Stored)
 		s.mu.Lock()
 		s.payload = payload
