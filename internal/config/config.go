@@ -58,6 +58,7 @@ type NATS struct {
 	TLS         TLS    `yaml:"tls"`
 	Domain      string `yaml:"domain" default:"" check:"name" help:"JetStream domain."`
 	Replicas    int    `yaml:"replicas" default:"0" min:"0" max:"5" help:"Copies of every stream. 0: three on a cluster of three or more, else one."`
+	LocalEvents bool   `yaml:"local_events" default:"true" help:"Let events take a Unix socket instead of NATS between a frontend and a worker of one user on one machine, which costs less (Linux). False: they can be seen with nats sub."`
 }
 
 // TLS are the files of a secured connection to NATS. Certificates are always verified.

@@ -28,6 +28,9 @@ func JobsConfig(cfg *config.Config, name string, log *slog.Logger) (jobs.Config,
 	}
 	var err error
 	out.Dial = dialNATS
+	if n.LocalEvents {
+		out.Local = socket.Quick
+	}
 	out.TLS, err = tlsConfig(n.TLS)
 	return out, err
 }

@@ -18,22 +18,23 @@ const mostAtOnce = 16 << 10
 // Quick returns a TCP connection that costs less, or c itself if it is another kind.
 // Unlike c, it is read by one goroutine at a time, and written by one.
 func Quick(c net.Conn) net.Conn {
-	t, ok := c.(*net.TCPConn)
-	if !ok {
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
 		return c
 	}
-	raw, err := t.SyscallConn()
+	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return c
 	}
-	q := &conn{TCPConn: t, raw: raw}
+	q := &conn{Conn: c, raw: raw}
 	q.in.step, q.out.step = q.in.read, q.out.write
 	return q
 }
 
 // conn is a connection of net with Read and Write of its own.
 type conn struct {
-	*net.TCPConn
+	net.Conn
 	raw     syscall.RawConn
 	in, out transfer
 }
@@ -49,7 +50,7 @@ type transfer struct {
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
-		return c.TCPConn.Read(p)
+		return c.Conn.Read(p)
 	}
 	n, err := c.in.run(c.raw.Read, p[:min(len(p), mostAtOnce)])
 	switch {
@@ -64,7 +65,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 || len(p) > mostAtOnce {
-		return c.TCPConn.Write(p)
+		return c.Conn.Write(p)
 	}
 	n, err := c.out.run(c.raw.Write, p)
 	if err != nil {

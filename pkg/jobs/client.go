@@ -49,7 +49,9 @@ type Client struct {
 
 	gatherings gatherings
 
-	dirty    []*Stream   // of the events dispatcher alone
+	receiving sync.Mutex // held while a message of events is handed out
+	dirty     []*Stream  // guarded by receiving
+
 	heardAll time.Time   // of watch alone: when this side last could not listen
 	deaf     atomic.Bool // found since watch last looked
 	swept    time.Time   // of watch alone: when controls were last gone through
@@ -100,6 +102,7 @@ func NewClient(ctx context.Context, c *Conn, cfg ClientConfig) (*Client, error) 
 		return nil, fmt.Errorf("subscribe to events: %w", err)
 	}
 	cl.settle()
+	cl.listenLocal()
 	cl.wg.Go(cl.watch)
 	cl.wg.Go(cl.pollDepth)
 	return cl, nil

@@ -23,6 +23,11 @@ type Config struct {
 	// Dial opens the connections to URL; nil: a net.Dialer. It gives up by itself.
 	Dial func(network, address string) (net.Conn, error)
 
+	// Local, if not nil, lets events take a Unix socket instead of the broker between a
+	// frontend and a worker of one user on one machine, if both have it. It is given the
+	// connection and returns it, or one that costs less. Linux only; without effect elsewhere.
+	Local func(net.Conn) net.Conn
+
 	Name      string // of this client, for the server's monitoring
 	Namespace string // begins every subject and stream; "osiris"
 	Domain    string // JetStream domain; "" is the account's own

@@ -221,6 +221,7 @@ func (k *Consumer) close() {
 	k.mu.Lock()
 	for _, l := range k.links {
 		l.out.close()
+		l.local.close()
 	}
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)

@@ -20,6 +20,7 @@ const (
 type link struct {
 	frontend string
 	out      *outbox
+	local    *localWay
 
 	// Guarded by Consumer.mu.
 	attempts int
@@ -35,10 +36,7 @@ func (k *Consumer) linkTo(frontend string) *link {
 	defer k.mu.Unlock()
 	l := k.links[frontend]
 	if l == nil {
-		send := func(subject string, data []byte) error {
-			return k.conn.nc.PublishRequest(subject, k.control, data) // the reply subject names this worker
-		}
-		l = &link{frontend: frontend, out: newOutbox(send, k.conn.n.eventsMany(frontend), maxWindow)}
+		l = k.newLink(frontend)
 		k.links[frontend] = l
 	}
 	if l.attempts == 0 { // nobody asked meanwhile: what was found before is void
@@ -47,6 +45,18 @@ func (k *Consumer) linkTo(frontend string) *link {
 	l.attempts++
 	l.out.join()
 	return l
+}
+
+func (k *Consumer) newLink(frontend string) *link {
+	local := &localWay{conn: k.conn, frontend: frontend, control: k.control}
+	local.open()
+	send := func(subject string, data []byte) error {
+		if local.send(data) {
+			return nil
+		}
+		return k.conn.nc.PublishRequest(subject, k.control, data) // the reply subject names this worker
+	}
+	return &link{frontend: frontend, local: local, out: newOutbox(send, k.conn.n.eventsMany(frontend), maxWindow)}
 }
 
 func (k *Consumer) unlink(l *link) {
@@ -66,6 +76,7 @@ func (k *Consumer) question(now time.Time) {
 		switch {
 		case l.attempts == 0:
 			if now.Sub(l.used) > linkIdle {
+				l.local.close()
 				delete(k.links, name)
 			}
 		case !l.gone.IsZero() && now.Sub(l.gone) > goneAfter:
@@ -79,6 +90,7 @@ func (k *Consumer) question(now time.Time) {
 }
 
 func (k *Consumer) askFrontend(l *link) {
+	l.local.open() // it may have begun anew
 	ctx, cancel := context.WithTimeout(k.stop, questionWait)
 	defer cancel()
 	_, err := k.conn.nc.RequestWithContext(ctx, k.conn.n.wanted(l.frontend), nil)

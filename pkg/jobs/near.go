@@ -31,7 +31,7 @@ func (cl *Client) depart() {
 	}
 }
 
-// hand is onEvents for one frame of a worker on this connection that is told things at
+// hand is receive for one frame of a worker on this connection that is told things at
 // control. It never blocks. A patient frame wakes nobody: it is read with the next one.
 func (cl *Client) hand(f *frame, control string, h haste) {
 	s := cl.stream(f.job)

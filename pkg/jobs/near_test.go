@@ -13,6 +13,35 @@ import (
 	"github.com/osiris/osiris/pkg/jobs/internal/natstest"
 )
 
+// countdown is an answer of so many events.
+func countdown(events int) (Handler, string) {
+	var want strings.Builder
+	for i := range events {
+		fmt.Fprintf(&want, "data: %d\n\n", i)
+	}
+	return func(_ context.Context, a *Attempt) (Outcome, error) {
+		for i := range events {
+			if err := a.Chunk(fmt.Appendf(nil, "data: %d\n\n", i)); err != nil {
+				return Outcome{}, err
+			}
+		}
+		return Outcome{FinishReason: "stop"}, nil
+	}, want.String()
+}
+
+// brokered counts the messages of events for a client that go through the broker.
+func (r *rig) brokered(cl *Client) *atomic.Int64 {
+	r.t.Helper()
+	n := new(atomic.Int64)
+	if _, err := r.conn.nc.Subscribe(r.conn.n.eventsSub(cl.cfg.ID), func(*nats.Msg) { n.Add(1) }); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.conn.flush(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
 // Events of a worker reach a frontend on its connection whole and in order, many streams at
 // once, and none of them travels through the broker; those for other frontends do.
 func TestNearEventsStayHere(t *testing.T) {
@@ -21,33 +50,15 @@ func TestNearEventsStayHere(t *testing.T) {
 	far := r.client()
 	r.together = true
 	near := r.client()
-	var passed [2]atomic.Int64
-	for i, cl := range []*Client{near, far} {
-		if _, err := far.conn.nc.Subscribe(r.conn.n.eventsSub(cl.cfg.ID), func(*nats.Msg) { passed[i].Add(1) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := far.conn.flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var want strings.Builder
-	for i := range 200 {
-		fmt.Fprintf(&want, "data: %d\n\n", i)
-	}
-	r.worker(20, func(_ context.Context, a *Attempt) (Outcome, error) {
-		for i := range 200 {
-			if err := a.Chunk(fmt.Appendf(nil, "data: %d\n\n", i)); err != nil {
-				return Outcome{}, err
-			}
-		}
-		return Outcome{FinishReason: "stop"}, nil
-	})
+	passed := []*atomic.Int64{r.brokered(near), r.brokered(far)}
+	h, want := countdown(200)
+	r.worker(20, h)
 	var wg sync.WaitGroup
 	for i := range 40 {
 		s := r.submit([]*Client{near, far}[i%2], newJob("{}"))
 		wg.Go(func() {
-			if res := collect(s, patience); res.text != want.String() || res.failed != nil || res.err != nil {
-				t.Errorf("%d bytes of %d, %+v %v", len(res.text), want.Len(), res.failed, res.err)
+			if res := collect(s, patience); res.text != want || res.failed != nil || res.err != nil {
+				t.Errorf("%d bytes of %d, %+v %v", len(res.text), len(want), res.failed, res.err)
 			}
 		})
 	}

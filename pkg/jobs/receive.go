@@ -13,14 +13,20 @@ import (
 // resendPause is how long a request to send events again is given to work.
 const resendPause = 250 * time.Millisecond
 
-// onEvents hands the frames of a message to their streams. It never blocks: what
-// a stream has not read is bounded by the worker, which stops at a full window.
-// Under load a message has many frames, those of a job mostly side by side: they
-// cost one look-up and one lock together, and each reader is woken once.
-func (cl *Client) onEvents(m *nats.Msg) {
+// onEvents takes events from the broker.
+func (cl *Client) onEvents(m *nats.Msg) { cl.receive(m.Data, m.Reply) }
+
+// receive hands the frames of a message to their streams; their worker is told things
+// at control. It never blocks: what a stream has not read is bounded by the worker,
+// which stops at a full window. Under load a message has many frames, those of a job
+// mostly side by side: they cost one look-up and one lock together, and each reader is
+// woken once.
+func (cl *Client) receive(message []byte, control string) {
+	cl.receiving.Lock()
+	defer cl.receiving.Unlock()
 	now := time.Now()
-	cl.workers.seen(m.Reply, now)
-	rest, err := openMessage(m.Data)
+	cl.workers.seen(control, now)
+	rest, err := openMessage(message)
 	for err == nil && len(rest) > 0 {
 		var f frame
 		if f, rest, err = nextFrame(rest); err != nil {
@@ -28,16 +34,16 @@ func (cl *Client) onEvents(m *nats.Msg) {
 		}
 		s := cl.stream(f.job)
 		if s == nil {
-			cl.unknown(&f, m.Reply)
+			cl.unknown(&f, control)
 			continue
 		}
-		if rest, err = s.deliver(&f, rest, m.Reply, now); !s.dirty {
+		if rest, err = s.deliver(&f, rest, control, now); !s.dirty {
 			s.dirty = true
 			cl.dirty = append(cl.dirty, s)
 		}
 	}
 	if err != nil {
-		cl.log.Error("events cannot be read", "subject", m.Subject, "error", err)
+		cl.log.Error("events cannot be read", "worker", control, "error", err)
 	}
 	for i, s := range cl.dirty {
 		s.dirty = false

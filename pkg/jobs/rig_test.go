@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -35,7 +36,8 @@ func eachRigWith(t *testing.T, cfg Config, f func(t *testing.T, r *rig)) {
 	natstest.Each(t, func(t *testing.T, n *natstest.NATS) { f(t, newRig(t, n, cfg)) })
 }
 
-// eachWay runs f as eachRig does, and with clients and workers on one connection.
+// eachWay runs f as eachRig does, with clients and workers on one connection, and with
+// sockets between them.
 func eachWay(t *testing.T, f func(t *testing.T, r *rig)) {
 	eachRig(t, f)
 	t.Run("together", func(t *testing.T) {
@@ -44,7 +46,14 @@ func eachWay(t *testing.T, f func(t *testing.T, r *rig)) {
 		r.together = true
 		f(t, r)
 	})
+	t.Run("local", func(t *testing.T) {
+		t.Parallel()
+		f(t, newRig(t, natstest.Shared(t, 1), Config{Local: unchanged}))
+	})
 }
+
+// unchanged is a Config.Local.
+func unchanged(c net.Conn) net.Conn { return c }
 
 func newRig(t *testing.T, n *natstest.NATS, cfg Config) *rig {
 	r := &rig{t: t, nats: n, cfg: cfg}
