@@ -15,7 +15,7 @@ import (
 // a few microseconds' worth.
 const mostAtOnce = 16 << 10
 
-// Quick returns a TCP connection that costs less, or c itself if it is another kind.
+// Quick returns a TCP or Unix connection that costs less, or c itself if it is another kind.
 // Unlike c, it is read by one goroutine at a time, and written by one.
 func Quick(c net.Conn) net.Conn {
 	switch c.(type) {

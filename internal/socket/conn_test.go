@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,12 +18,34 @@ import (
 // pair is two ends of a TCP connection over loopback.
 func pair(tb testing.TB) (here, there *net.TCPConn) {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	a, b := ends(tb, "tcp", "127.0.0.1:0")
+	return a.(*net.TCPConn), b.(*net.TCPConn)
+}
+
+// duplex is a connection whose sending side can be closed alone.
+type duplex interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// eachKind runs f with both ends of a TCP and of a Unix connection.
+func eachKind(t *testing.T, f func(t *testing.T, here, there duplex)) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "socket")} {
+		t.Run(network, func(t *testing.T) {
+			here, there := ends(t, network, address)
+			f(t, here, there)
+		})
+	}
+}
+
+func ends(tb testing.TB, network, address string) (here, there duplex) {
+	tb.Helper()
+	ln, err := net.Listen(network, address)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer ln.Close()
-	a, err := net.Dial("tcp", ln.Addr().String())
+	a, err := net.Dial(network, ln.Addr().String())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -32,7 +55,7 @@ func pair(tb testing.TB) (here, there *net.TCPConn) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { b.Close() })
-	return a.(*net.TCPConn), b.(*net.TCPConn)
+	return a.(duplex), b.(duplex)
 }
 
 var errNone = errors.New("no error")
@@ -110,8 +133,9 @@ func TestAsNet(t *testing.T) {
 }
 
 // TestCloseEndsRead closes a connection under a reader that waits.
-func TestCloseEndsRead(t *testing.T) {
-	here, there := pair(t)
+func TestCloseEndsRead(t *testing.T) { eachKind(t, closeEndsRead) }
+
+func closeEndsRead(t *testing.T, here, there duplex) {
 	c := socket.Quick(here)
 	done := make(chan error, 1)
 	go func() {
@@ -132,8 +156,9 @@ func TestCloseEndsRead(t *testing.T) {
 
 // TestTransfer sends more than the kernel buffers, in pieces of all sizes, to a reader
 // that is slower.
-func TestTransfer(t *testing.T) {
-	here, there := pair(t)
+func TestTransfer(t *testing.T) { eachKind(t, transfer) }
+
+func transfer(t *testing.T, here, there duplex) {
 	out, in := socket.Quick(here), socket.Quick(there)
 	want := make([]byte, 8<<20)
 	for i := range want {
@@ -164,8 +189,9 @@ func TestTransfer(t *testing.T) {
 }
 
 // TestWriteDeadline lets a write get stuck, and goes on with it where it stopped.
-func TestWriteDeadline(t *testing.T) {
-	here, there := pair(t)
+func TestWriteDeadline(t *testing.T) { eachKind(t, writeDeadline) }
+
+func writeDeadline(t *testing.T, here, there duplex) {
 	c := socket.Quick(here)
 	piece := make([]byte, 10_000)
 	total, stuck := 0, false

@@ -1,4 +1,4 @@
-// Package socket makes TCP connections cheaper for programs that use them thousands
+// Package socket makes TCP and Unix connections cheaper for programs that use them thousands
 // of times a second.
 //
 // Each system call of a connection of package net tells Go's scheduler that its

@@ -7,6 +7,9 @@
 //	      ▼                             ▼             ▼
 //	   Stream ◄──── events of the attempts (core NATS) ◄── Attempt
 //
+// Within one program, and between two programs on one machine, events need no broker:
+// near.go and local.go.
+//
 // A frontend submits a job and reads its events; a worker of the job's pool takes
 // it when it has a free slot and runs the handler, whose error alone decides what
 // becomes of the job:
