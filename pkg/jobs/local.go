@@ -28,7 +28,8 @@ import (
 const (
 	localStall   = time.Second // a frontend that reads nothing for so long gets its events through the broker
 	localRenewal = localStall / 4
-	localLength  = 4 // bytes before each message: its length, little endian
+	localHello   = 5 * time.Second // a worker says its greeting within
+	localLength  = 4               // bytes before each message: its length, little endian
 	localLongest = 1 + maxOutbox + maxFrameData + frameHeader
 )
 
@@ -153,23 +154,16 @@ func (cl *Client) serveLocal(c *net.UnixConn) {
 	defer func() { stop(); _ = c.Close() }()
 	err := sameUser(c, os.Geteuid())
 	if err == nil {
-		err = cl.readLocal(bufio.NewReaderSize(cl.conn.cfg.Local(c), localLength+localLongest))
+		err = cl.readLocal(cl.conn.cfg.Local(c))
 	}
 	if !errors.Is(err, io.EOF) && cl.ctx.Err() == nil {
 		cl.log.Warn("a local socket for events was closed", "error", err)
 	}
 }
 
-func (cl *Client) readLocal(r *bufio.Reader) error {
-	frontend, err := nextLocal(r)
-	if err != nil {
-		return err
-	}
-	if string(frontend) != cl.cfg.ID {
-		return errBadFrame
-	}
-	name, err := nextLocal(r)
-	control := string(name)
+func (cl *Client) readLocal(c net.Conn) error {
+	r := bufio.NewReaderSize(c, localLength+localLongest)
+	control, err := cl.greeted(c, r)
 	for err == nil {
 		var message []byte
 		if message, err = nextLocal(r); err == nil {
@@ -177,6 +171,25 @@ func (cl *Client) readLocal(r *bufio.Reader) error {
 		}
 	}
 	return err
+}
+
+// greeted reads who the worker wants, and returns where it is told things.
+func (cl *Client) greeted(c net.Conn, r *bufio.Reader) (control string, err error) {
+	if err := c.SetReadDeadline(time.Now().Add(localHello)); err != nil {
+		return "", err
+	}
+	frontend, err := nextLocal(r)
+	if err != nil {
+		return "", err
+	}
+	if string(frontend) != cl.cfg.ID {
+		return "", errBadFrame
+	}
+	name, err := nextLocal(r)
+	if err != nil {
+		return "", err
+	}
+	return string(name), c.SetReadDeadline(time.Time{})
 }
 
 // nextLocal reads a message. It is valid until the next call.

@@ -163,16 +163,17 @@ func TestLocalConnectionStalls(t *testing.T) {
 	r.empty()
 }
 
-// Who does not know the frontend's id, or runs as another user, is not heard.
+// Who does not know the frontend's id, does not say it, or runs as another user, is not heard.
 func TestLocalStrangers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, natstest.Shared(t, 1), Config{Local: unchanged})
 	cl := r.client()
 	address := localAddress(r.conn.cfg.Namespace, cl.cfg.ID)
 	for name, greeting := range map[string][]byte{
-		"wrong id":    binary.LittleEndian.AppendUint32(nil, 0),
-		"endless id":  {0xff, 0xff, 0xff, 0xff},
-		"no greeting": nil,
+		"wrong id":   binary.LittleEndian.AppendUint32(nil, 0),
+		"endless id": {0xff, 0xff, 0xff, 0xff},
+		"silence":    nil,
+		"leaves":     {},
 	} {
 		c, err := net.DialUnix("unix", nil, address)
 		if err != nil {
@@ -186,7 +187,7 @@ func TestLocalStrangers(t *testing.T) {
 			t.Errorf("%v for another user", err)
 		}
 		_, _ = c.Write(greeting)
-		if greeting == nil {
+		if name == "leaves" {
 			_ = c.CloseWrite()
 		}
 		if n, err := c.Read(make([]byte, 1)); err == nil {
