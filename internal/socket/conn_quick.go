@@ -15,28 +15,49 @@ import (
 // a few microseconds' worth.
 const mostAtOnce = 16 << 10
 
-// Quick returns a TCP or Unix connection that costs less, or c itself if it is another kind.
-// Unlike c, it is read by one goroutine at a time, and written by one.
+// Quick returns a TCP or Unix connection that costs less, or c itself if it is another
+// kind. It has all methods of c, but is read by one goroutine at a time, and written by one.
 func Quick(c net.Conn) net.Conn {
-	switch c.(type) {
-	case *net.TCPConn, *net.UnixConn:
-	default:
-		return c
+	switch c := c.(type) {
+	case *net.TCPConn:
+		if q := (&tcpConn{TCPConn: c}); q.take(c) {
+			return q
+		}
+	case *net.UnixConn:
+		if q := (&unixConn{UnixConn: c}); q.take(c) {
+			return q
+		}
 	}
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return c
-	}
-	q := &conn{Conn: c, raw: raw}
-	q.in.step, q.out.step = q.in.read, q.out.write
-	return q
+	return c
 }
 
-// conn is a connection of net with Read and Write of its own.
+// Read and Write of conn, which are less deep, hide those of package net.
+type tcpConn struct {
+	*net.TCPConn
+	conn
+}
+
+type unixConn struct {
+	*net.UnixConn
+	conn
+}
+
+// conn is Read and Write of a connection.
 type conn struct {
-	net.Conn
+	net     net.Conn
 	raw     syscall.RawConn
 	in, out transfer
+}
+
+// take begins to read and write a connection, if its descriptor is to be had.
+func (c *conn) take(of interface {
+	net.Conn
+	syscall.Conn
+}) bool {
+	raw, err := of.SyscallConn()
+	c.net, c.raw = of, raw
+	c.in.step, c.out.step = c.in.read, c.out.write
+	return err == nil
 }
 
 // transfer is a Read or Write under way.
@@ -50,7 +71,7 @@ type transfer struct {
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
-		return c.Conn.Read(p)
+		return c.net.Read(p)
 	}
 	n, err := c.in.run(c.raw.Read, p[:min(len(p), mostAtOnce)])
 	switch {
@@ -65,7 +86,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 || len(p) > mostAtOnce {
-		return c.Conn.Write(p)
+		return c.net.Write(p)
 	}
 	n, err := c.out.run(c.raw.Write, p)
 	if err != nil {
@@ -80,7 +101,7 @@ func (c *conn) named(op string, err error) error {
 		e.Op = op // it is "raw-" and op
 		return e
 	}
-	return &net.OpError{Op: op, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, err)}
+	return &net.OpError{Op: op, Net: c.net.LocalAddr().Network(), Source: c.net.LocalAddr(), Addr: c.net.RemoteAddr(), Err: os.NewSyscallError(op, err)}
 }
 
 // run takes p through step, which way calls whenever the socket may be ready.

@@ -211,6 +211,24 @@ func writeDeadline(t *testing.T, here, there duplex) {
 	}
 }
 
+// TestSameMethods finds in a quick connection what others ask of it: the descriptor, and
+// to close one side.
+func TestSameMethods(t *testing.T) {
+	eachKind(t, func(t *testing.T, here, _ duplex) {
+		c := socket.Quick(here)
+		if _, ok := c.(syscall.Conn); !ok {
+			t.Error("it hides its descriptor")
+		}
+		if _, ok := c.(duplex); !ok {
+			t.Error("its sending side cannot be closed alone")
+		}
+		_, want := here.(io.ReaderFrom)
+		if _, got := c.(io.ReaderFrom); got != want {
+			t.Errorf("reads from others: %t, want %t", got, want)
+		}
+	})
+}
+
 // TestOtherKinds leaves alone what is no TCP connection.
 func TestOtherKinds(t *testing.T) {
 	a, b := net.Pipe()
