@@ -27,6 +27,7 @@ import (
 
 const (
 	localStall   = time.Second // a frontend that reads nothing for so long gets its events through the broker
+	localAgain   = time.Minute // for this time, as one of another user does
 	localRenewal = localStall / 4
 	localHello   = 5 * time.Second // a worker says its greeting within
 	localLength  = 4               // bytes before each message: its length, little endian
@@ -48,11 +49,11 @@ type localWay struct {
 	frontend string
 	control  string // where the worker is told things
 
-	mu      sync.Mutex
-	socket  net.Conn // nil: there is no such way
-	stalled bool     // there was, and the frontend did not read: it is not tried again
-	buf     []byte
-	until   time.Time // deadline of writing
+	mu     sync.Mutex
+	socket net.Conn // nil: there is no such way
+	buf    []byte
+	until  time.Time // deadline of writing
+	again  time.Time // not tried before
 }
 
 // open looks for the frontend, unless it was found. It does not block: nobody listens on
@@ -60,7 +61,7 @@ type localWay struct {
 func (w *localWay) open() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !hasLocal || w.conn.cfg.Local == nil || w.socket != nil || w.stalled {
+	if !hasLocal || w.conn.cfg.Local == nil || w.socket != nil || time.Now().Before(w.again) {
 		return
 	}
 	c, err := net.DialUnix("unix", nil, localAddress(w.conn.cfg.Namespace, w.frontend))
@@ -68,6 +69,7 @@ func (w *localWay) open() {
 		return
 	}
 	if sameUser(c, os.Geteuid()) != nil {
+		w.again = time.Now().Add(localAgain)
 		_ = c.Close()
 		return
 	}
@@ -78,7 +80,7 @@ func (w *localWay) open() {
 }
 
 // send writes a message and reports whether it went this way. It blocks while the frontend
-// does not read, for localStall at most and once.
+// does not read, for localStall at most, and not soon again.
 func (w *localWay) send(message []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +101,8 @@ func (w *localWay) writeLocked(message []byte) bool {
 	if err == nil {
 		return true
 	}
-	if w.stalled = errors.Is(err, os.ErrDeadlineExceeded); w.stalled {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		w.again = time.Now().Add(localAgain)
 		w.conn.log.Warn("a frontend on this machine does not read, its events go through the broker", "frontend", w.frontend)
 	}
 	w.closeLocked()
@@ -156,7 +159,11 @@ func (cl *Client) serveLocal(c *net.UnixConn) {
 	if err == nil {
 		err = cl.readLocal(cl.conn.cfg.Local(c))
 	}
-	if !errors.Is(err, io.EOF) && cl.ctx.Err() == nil {
+	switch {
+	case errors.Is(err, io.EOF), cl.ctx.Err() != nil:
+	case errors.Is(err, errOtherUser): // which is no fault
+		cl.log.Debug("a local socket for events was refused", "error", err)
+	default:
 		cl.log.Warn("a local socket for events was closed", "error", err)
 	}
 }
